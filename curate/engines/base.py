@@ -1,7 +1,7 @@
 """What every engine offers: rendering in reader processes, judging in the engine's own.
 
-Rendering (image processor, tokens) is CPU work and runs in worker processes; the payload it returns is opaque to all but
-the engine that made it. Judging is asynchronous: the caller keeps many requests in flight.
+Rendering (image processor, tokens) is CPU work and runs in worker processes; the payload it returns is opaque to all
+but the engine that made it. Judging is asynchronous: the caller keeps many requests in flight.
 """
 
 from __future__ import annotations
