@@ -1,0 +1,166 @@
+"""Storage of a run's folder: the few operations that make publishing safe among workers that cannot see each other.
+
+Everything a run keeps is written once under its final name (`create`, `publish`: create-if-absent) or replaced as a
+whole (`replace`); no reader ever sees half a file. Names are relative to the run's folder and use "/".
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class Store(Protocol):
+    """A run's folder. All methods raise OSError where the storage fails; FileNotFoundError where a name is not there."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of `name`."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """A seekable reader, for files too large to hold."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether `name` is there, complete."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write `name` durably if it is not there; False, and nothing changed, if it is."""
+        ...
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Write `name` durably, whatever was there; readers see the old bytes or the new."""
+        ...
+
+    def publish(self, scratch: Path, name: str) -> bool:
+        """Move a finished file from `scratch()` to `name` durably if it is not there; the scratch file is gone after."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove `name` if it is there."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Sorted names of the complete files directly inside `folder`; empty where there is no such folder."""
+        ...
+
+    def scratch(self) -> Path:
+        """A fresh local path for a file in progress; nothing counts until it is published."""
+        ...
+
+    def uri(self, name: str) -> str:
+        """Where polars, pyarrow and `datasets` find `name`; may hold wildcards."""
+        ...
+
+
+_TEMPORARY = ".tmp-"
+
+
+class LocalStore:
+    """A folder on a POSIX file system, shared or not.
+
+    Create-if-absent is `link(2)`, which is atomic on NFS too (O_EXCL was not, before version 3, and a rename would
+    replace). Files and their folders are fsynced, so that a published name survives a power cut.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+
+    def read(self, name: str) -> bytes:
+        """See `Store`."""
+        return self._path(name).read_bytes()
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Store`."""
+        return self._path(name).open("rb")
+
+    def exists(self, name: str) -> bool:
+        """See `Store`."""
+        return self._path(name).exists()
+
+    def create(self, name: str, data: bytes) -> bool:
+        """See `Store`."""
+        return self.publish(self._write(name, data), name)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """See `Store`."""
+        target = self._path(name)
+        self._write(name, data).replace(target)
+        _sync_folder(target.parent)
+
+    def publish(self, scratch: Path, name: str) -> bool:
+        """See `Store`."""
+        target = self._path(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync_file(scratch)
+        try:
+            os.link(scratch, target)
+        except FileExistsError:
+            return _same_file(scratch, target)
+        finally:
+            scratch.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return True
+
+    def delete(self, name: str) -> None:
+        """See `Store`."""
+        self._path(name).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                return sorted(e.name for e in entries if not e.name.startswith(_TEMPORARY) and e.is_file())
+        except FileNotFoundError:
+            return []
+
+    def scratch(self) -> Path:
+        """See `Store`."""
+        folder = self._path("work/scratch")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+
+    def uri(self, name: str) -> str:
+        """See `Store`."""
+        return str(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        return self.root / name
+
+    def _write(self, name: str, data: bytes) -> Path:
+        folder = self._path(name).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
+
+
+def _same_file(scratch: Path, target: Path) -> bool:
+    """Whether a link that "exists" is our own: NFS may repeat a request whose answer was lost."""
+    try:
+        return scratch.samefile(target)
+    except FileNotFoundError:
+        return False
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
