@@ -1,0 +1,225 @@
+"""Bytes to an upright 8-bit RGB picture, or the reason why not.
+
+Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the six
+formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow keeps a
+ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a picture above
+it is refused as `too_many_pixels` even where `max_pixels` is higher.
+
+Colour profiles are not applied: safeguards are trained on pictures opened without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Transpose
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from curate.types import Failure, Status
+
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "jpg": JpegImageFile,
+    "png": PngImageFile,
+    "webp": WebPImageFile,
+    "gif": GifImageFile,
+    "bmp": BmpImageFile,
+    "tif": TiffImageFile,
+}
+
+_MAGIC = {
+    "jpg": (b"\xff\xd8\xff",),
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+}
+
+_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+"""Sizes of the header behind "BM", two letters that any text may start with."""
+
+# What Pillow's plugins raise on broken files, found by fuzzing all six formats (tests/test_images.py keeps looking):
+# the one place where a wide tuple is right, since every one of them means that these bytes are no picture.
+_BROKEN = (
+    OSError,  # truncated data, a decoder's error code
+    SyntaxError,  # Pillow's "not identified by this plugin", broken PNG chunks
+    ValueError,  # impossible dimensions, tile outside image, oversized text chunk, (Unicode errors)
+    EOFError,  # no first frame
+    LookupError,  # index out of a short buffer, unknown tag or mode
+    TypeError,  # a TIFF tag of a type that the plugin did not expect
+    AttributeError,  # an absent TIFF tag used as a value
+    ArithmeticError,  # zero divisors and overflows from header fields
+    AssertionError,  # Pillow's own assumptions about a file
+    NotImplementedError,  # a compression or layout that Pillow names but does not read
+    RuntimeError,  # WebP decoder in a bad state
+    MemoryError,  # sizes that no allocator grants
+    struct.error,  # headers cut off
+    zlib.error,  # compressed PNG chunks
+)
+
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+class ImageRefused(Exception):
+    """These bytes are not judged; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type[ImageRefused], tuple[Failure]]:
+        return ImageRefused, (self.failure,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """An upright RGB image without metadata; width and height in pixels, after orientation."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def sha256_of(image: bytes) -> str:
+    """Hex SHA-256 of the original bytes."""
+    return hashlib.sha256(image).hexdigest()
+
+
+def sniff_format(image: bytes) -> str | None:
+    """File extension ("jpg", "png", "webp", "gif", "bmp", "tif") by magic bytes; None if it is none of them."""
+    for extension, magics in _MAGIC.items():
+        if image.startswith(magics):
+            return extension
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "webp"
+    if image[:2] == b"BM" and int.from_bytes(image[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    return None
+
+
+def decode(image: bytes, *, max_bytes: int, max_pixels: int) -> Decoded:
+    """Decode a picture fully: first frame, EXIF orientation applied, alpha over white, 8-bit RGB.
+
+    Args:
+        image: the original bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF.
+        max_bytes: more bytes than this are refused unread.
+        max_pixels: more pixels than this, as the header declares them, are refused before decoding.
+
+    Raises:
+        ImageRefused: with status undecodable, too_many_bytes, unsupported_format or too_many_pixels.
+    """
+    if not image:
+        raise _refusal(Status.UNDECODABLE, "empty file")
+    if len(image) > max_bytes:
+        raise _refusal(Status.TOO_MANY_BYTES, f"{len(image)} bytes, limit {max_bytes}")
+    extension = sniff_format(image)
+    if extension is None:
+        raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
+    try:
+        rgb = _load(_PLUGINS[extension], image, max_pixels)
+    except Image.DecompressionBombError as error:
+        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
+    except _BROKEN as error:
+        raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+    return Decoded(image=rgb, width=rgb.width, height=rgb.height)
+
+
+def _refusal(status: Status, detail: str) -> ImageRefused:
+    return ImageRefused(Failure(status=status, detail=" ".join(detail.split())[:300]))
+
+
+def _load(plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int) -> Image.Image:
+    # A library that sets this would have us judge grey bars. It is set and not restored: False is Pillow's default, and
+    # restoring would race with other threads.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    picture = plugin(io.BytesIO(data))
+    _check_pixels(picture, max_pixels)
+    picture.load()
+    orientation = _orientation(picture)
+    rgb = _to_rgb(picture)
+    rgb.info.clear()
+    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+
+
+def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:
+    width, height = picture.size
+    if isinstance(picture, TiffImageFile):
+        # A tile may be declared larger than the image it belongs to, and is allocated as a whole.
+        width = max(width, _tag(picture, ExifTags.Base.TileWidth))
+        height = max(height, _tag(picture, ExifTags.Base.TileLength))
+    if width * height > max_pixels:
+        raise _refusal(Status.TOO_MANY_PIXELS, f"{width} x {height} pixels, limit {max_pixels}")
+
+
+def _tag(picture: TiffImageFile, tag: int) -> int:
+    value = picture.tag_v2.get(tag, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _orientation(picture: ImageFile.ImageFile) -> int:
+    """EXIF orientation, 1 (upright) where the EXIF block is missing or broken. Pillow has turned TIFFs already."""
+    if isinstance(picture, TiffImageFile):
+        return 1
+    try:
+        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        picture = _to_8_bit(picture)
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    key = picture.info.get("transparency")
+    if isinstance(key, tuple) and max(key) > 255:  # of a 16-bit PNG, whose samples Pillow cuts to the high byte
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
+    with_alpha = picture.convert("RGBA")
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(with_alpha, mask=with_alpha.getchannel("A"))
+    return white
+
+
+def _to_8_bit(picture: Image.Image) -> Image.Image:
+    """Grey image "L" (or "LA") of one with 16 or 32 bits a pixel."""
+    values = np.asarray(picture)
+    black, white = _range(values, picture.mode)
+    scaled = (np.nan_to_num(values.astype(np.float64), posinf=white, neginf=black) - black) / (white - black)
+    grey = Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8))
+    key = picture.info.get("transparency")
+    if not isinstance(key, int):
+        return grey
+    return Image.merge("LA", (grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
+
+
+def _range(values: np.ndarray, mode: str) -> tuple[float, float]:
+    """Values of black and white: the smallest usual range that holds all values, else their own extremes.
+
+    32-bit integers and floats carry no white point in the file; 1 (floats only), 255 and 65535 are what writers use.
+    """
+    if mode.startswith("I;16"):
+        return 0.0, 65535.0
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    for white in (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0):
+        if low >= 0 and high <= white:
+            return 0.0, white
+    return low, max(high, low + 1.0)
