@@ -1,10 +1,10 @@
 """Who works on which shard, and what is finished: claims with leases, and commits.
 
-A claim is a file created if absent, `work/claims/<shard-id>.<epoch>.json`. A worker proves that it lives by changing its
-one heartbeat file, `work/workers/<worker-id>.json`; others watch with their own monotonic clock for that change, so no
-machine's time of day is ever compared with another's. A stale claim is taken over by creating the next epoch, which
-only one can do. None of this protects the result: that is done by publishing create-if-absent and by commits, so a
-worker that lost its lease without noticing does double work at worst.
+A claim is a file created if absent, `work/claims/<shard-id>.<epoch>.json`. A worker proves that it lives by changing
+its one heartbeat file, `work/workers/<worker-id>.json`; others watch with their own monotonic clock for that change,
+so no machine's time of day is ever compared with another's. A stale claim is taken over by creating the next epoch,
+which only one can do. None of this protects the result: that is done by publishing create-if-absent and by commits,
+so a worker that lost its lease without noticing does double work at worst.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Commit:
         fingerprint, plan_hash: what could change a row, and what the inputs were.
         rows: number of rows, equal to the number of samples that were read.
         statuses, ratings, categories: counts; `categories` counts Unsafe rows by category code.
-        sha256, bytes: of the annotation file.
+        sha256, file_bytes: of the annotation file.
         version: of the shard as it was read.
         damage: where it broke off, None for a whole shard.
         worker: who wrote it (provenance only).
@@ -51,7 +51,7 @@ class Commit:
     ratings: Mapping[str, int]
     categories: Mapping[str, int]
     sha256: str
-    bytes: int
+    file_bytes: int
     version: str | None
     damage: Damage | None = None
     worker: str = ""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 
 class Store(Protocol):
-    """A run's folder. All methods raise OSError where the storage fails; FileNotFoundError where a name is not there."""
+    """A run's folder. Methods raise OSError where the storage fails, FileNotFoundError where a name is not there."""
 
     def read(self, name: str) -> bytes:
         """The bytes of `name`."""
@@ -36,7 +36,7 @@ class Store(Protocol):
         ...
 
     def publish(self, scratch: Path, name: str) -> bool:
-        """Move a finished file from `scratch()` to `name` durably if it is not there; the scratch file is gone after."""
+        """Move a finished file from `scratch()` to `name` durably if that is not there; the scratch file goes."""
         ...
 
     def delete(self, name: str) -> None:

@@ -1,0 +1,215 @@
+"""One shard from its source to its commits: read, prepare, judge, write rows in order, publish, commit.
+
+Every sample is one coroutine that ends in one row for each policy, whatever happens to it (`_fates`). Rows reach the
+journals in the order of the samples, so a checkpoint is always a prefix of the shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from curate.committing import Identity, Pass
+from curate.engines.base import Engine, Payload
+from curate.errors import Drained, InvalidOutput, RequestRejected
+from curate.flow import Gate, GateClosed, Ticket, in_thread
+from curate.ledger import Commit, commit_name
+from curate.preparing import Prepared, PreparerPool
+from curate.settings import DatasetSettings
+from curate.sources import source_for
+from curate.sources.base import ShardBroken
+from curate.store import Store
+from curate.tally import Tally
+from curate.types import Annotation, Answer, Damage, Failure, Question, Sample, ShardRef, Status
+from curate.verdicts import parse_answer
+
+# Samples whose rows may wait for an earlier one; bounds memory when one sample is slow.
+REORDER_WINDOW = 4096
+
+Rows = list[tuple[Pass, Annotation]]
+Window = deque["asyncio.Task[Rows]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What every shard of a run is judged with.
+
+    Attributes:
+        questions: one for each policy, in the order in which an image is asked about them.
+        fingerprints: digest by policy name.
+        gate: bounds what is in flight over all shards; closed to drain.
+    """
+
+    store: Store
+    dataset: DatasetSettings
+    questions: tuple[Question, ...]
+    fingerprints: Mapping[str, str]
+    plan_hash: str
+    worker: str
+    engine: Engine
+    pool: PreparerPool
+    gate: Gate
+    tally: Tally
+
+
+async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -> list[Commit]:
+    """Judge every sample of `shard` that has no row yet, under every policy, and commit.
+
+    However this ends, rows that were delivered in order are checkpointed.
+
+    Raises:
+        ShardUnreadable: it cannot be opened.
+        InputError: the data needs a decision of the user.
+        Drained: the gate was closed before the end.
+        BudgetExceeded, EngineDead: as the tally and the engine say.
+    """
+    started = time.monotonic()
+    passes = _open_passes(shard, version, shop)
+    window: Window = deque()
+    try:
+        damage = await _feed(shard, passes, shop, window)
+        while window:
+            _deliver(await window[0], window, shop.tally)
+    except GateClosed:
+        while window:
+            _deliver(await window[0], window, shop.tally)
+        raise Drained(f"stopped in {shard.id}") from None
+    finally:
+        await _abandon(window, shop.tally)
+        for one in passes:
+            one.journal.checkpoint()
+    return [one.publish(damage, shop.worker, time.monotonic() - started) for one in passes]
+
+
+def _open_passes(shard: ShardRef, version: str | None, shop: Workshop) -> list[Pass]:
+    unfinished = [q for q in shop.questions if not shop.store.exists(commit_name(q.policy, shard.id))]
+    return [Pass(shop.store, shard, q, _identity(shop, q, version)) for q in unfinished]
+
+
+def _identity(shop: Workshop, question: Question, version: str | None) -> Identity:
+    return Identity(fingerprint=shop.fingerprints[question.policy], plan_hash=shop.plan_hash, version=version)
+
+
+async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> Damage | None:
+    """Start a task for every sample without a row; the damage, where the shard breaks off."""
+    with closing(_pending(shard, passes, shop.dataset)) as samples:
+        try:
+            async for sample in in_thread(samples):
+                ticket = await shop.gate.enter()
+                window.append(asyncio.create_task(_fates(sample, shard, passes, shop, ticket)))
+                while window and (window[0].done() or len(window) > REORDER_WINDOW):
+                    _deliver(await window[0], window, shop.tally)
+        except ShardBroken as broken:
+            return broken.damage
+    return None
+
+
+def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Iterator[Sample]:
+    """The samples of a shard from the first that some policy has no row for."""
+    start = min((one.start for one in passes), default=0)
+    samples = source_for(shard.format).samples(shard, dataset)
+    yield from islice(samples, start, shard.take)
+
+
+def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
+    window.popleft()
+    for one, row in rows:
+        one.journal.add(row)
+        tally.add(row)
+
+
+async def _abandon(window: Window, tally: Tally) -> None:
+    """Deliver what is finished in order, and cancel the rest."""
+    while window and window[0].done() and not window[0].cancelled() and window[0].exception() is None:
+        _deliver(window[0].result(), window, tally)
+    for task in window:
+        task.cancel()
+    await asyncio.gather(*window, return_exceptions=True)
+
+
+async def _fates(sample: Sample, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, ticket: Ticket) -> Rows:
+    """The one row of `sample` under every policy that has none yet."""
+    try:
+        due = [one for one in passes if sample.index >= one.start]
+        kept = {one.question.policy: one.kept(sample.index) for one in due}
+        asked = tuple(one.question for one in due if kept[one.question.policy] is None)
+        judged = await _judge(sample, shard, asked, shop, ticket) if asked else {}
+        return [(one, kept[one.question.policy] or judged[one.question.policy]) for one in due]
+    finally:
+        ticket.leave()
+
+
+async def _judge(
+    sample: Sample, shard: ShardRef, questions: tuple[Question, ...], shop: Workshop, ticket: Ticket
+) -> dict[str, Annotation]:
+    """The row of `sample` under each question, by policy name."""
+    prepared = await shop.pool.prepare(sample, questions)
+    ticket.settle(len(sample.image or b"") + sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload)))
+    blank = _blank(sample, shard, prepared)
+    if prepared.failure is not None:
+        return {q.policy: _failed(replace(blank, policy=q.policy), prepared.failure) for q in questions}
+    rows = await asyncio.gather(
+        *(
+            _ask(replace(blank, policy=question.policy), payload, question, shop.engine)
+            for question, payload in zip(questions, prepared.payloads, strict=True)
+        )
+    )
+    return {row.policy: row for row in rows}
+
+
+async def _ask(blank: Annotation, payload: Payload | Failure, question: Question, engine: Engine) -> Annotation:
+    if isinstance(payload, Failure):
+        return _failed(blank, payload)
+    try:
+        answer = await engine.judge(payload, question)
+    except RequestRejected as error:
+        return _failed(blank, Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error)))
+    counted = _counted(blank, answer)
+    try:
+        verdict = parse_answer(answer.text, question)
+    except InvalidOutput as error:
+        return _failed(counted, Failure(status=Status.INVALID_OUTPUT, detail=str(error)))
+    return replace(
+        counted,
+        status=Status.LABELLED,
+        rating=verdict.rating,
+        category=verdict.category,
+        category_name=verdict.category_name,
+        rationale=verdict.rationale,
+        p_unsafe=answer.p_unsafe,
+        label_mass=answer.label_mass,
+    )
+
+
+def _blank(sample: Sample, shard: ShardRef, prepared: Prepared) -> Annotation:
+    """A row that says nothing yet but who it is; the status is set by whoever completes it."""
+    return Annotation(
+        key=sample.key,
+        shard=shard.id,
+        index=sample.index,
+        policy="",
+        status=Status.ENGINE_FAILURE,
+        sha256=prepared.sha256,
+        width=prepared.width,
+        height=prepared.height,
+        meta=json.dumps(dict(sample.meta), ensure_ascii=False, default=str),
+    )
+
+
+def _failed(row: Annotation, failure: Failure) -> Annotation:
+    return replace(row, status=failure.status, detail=failure.detail)
+
+
+def _counted(row: Annotation, answer: Answer) -> Annotation:
+    return replace(
+        row,
+        prompt_tokens=answer.prompt_tokens,
+        cached_tokens=answer.cached_tokens,
+        output_tokens=answer.output_tokens,
+    )

@@ -1,0 +1,62 @@
+"""The fingerprint of a run under one policy: a hash over all that can change a row, and over nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from curate.settings import DatasetSettings, EngineSettings, ModelSettings
+from curate.tables import SCHEMA_VERSION
+from curate.types import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """A hash and the parts it was made of, kept so that a refusal can name the difference."""
+
+    digest: str
+    parts: Mapping[str, Any]
+
+    def difference(self, other: Mapping[str, Any]) -> list[str]:
+        """Names of the parts in which `other` differs, with both values where they are short."""
+        names = sorted(set(self.parts) | set(other))
+        return [_change(n, other.get(n), self.parts.get(n)) for n in names if other.get(n) != self.parts.get(n)]
+
+
+def fingerprint(
+    question: Question,
+    model: ModelSettings,
+    identity: Mapping[str, str],
+    engine: EngineSettings,
+    dataset: DatasetSettings,
+) -> Fingerprint:
+    """Fingerprint of judging `dataset`'s images with `model` under `question`.
+
+    Args:
+        question: carries the policy text and the rationale mode.
+        model: dtype, layout, image budget, decoding.
+        identity: which weights they are (`curate.models.model_identity`).
+        engine: only which engine it is; how it is run changes nothing but numerics.
+        dataset: only which image of a sample is judged, and the image limits.
+    """
+    parts = {
+        **{f"model.{name}": value for name, value in identity.items()},
+        **{f"model.{name}": getattr(model, name) for name in ("layout", "dtype", "quantization", "max_model_len")},
+        **{f"model.{name}": getattr(model, name) for name in ("max_pixels", "processor", "hf_overrides")},
+        "model.decoding": model.decoding.model_dump(),
+        "engine": engine.name,
+        **{f"dataset.{name}": getattr(dataset, name) for name in ("image", "max_bytes", "max_pixels")},
+        **{f"policy.{name}": value for name, value in asdict(question).items()},
+        "schema": SCHEMA_VERSION,
+    }
+    parts = json.loads(json.dumps(parts))
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return Fingerprint(digest=hashlib.sha256(text.encode()).hexdigest(), parts=parts)
+
+
+def _change(name: str, before: object, now: object) -> str:
+    both = f"{name} ({before!r} before, {now!r} now)"
+    return both if len(both) < 100 else name
