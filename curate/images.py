@@ -1,9 +1,9 @@
 """Bytes to an upright 8-bit RGB picture, or the reason why not.
 
-Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the six
-formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow keeps a
-ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a picture above
-it is refused as `too_many_pixels` even where `max_pixels` is higher.
+Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the
+six formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
+keeps a ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a
+picture above it is refused as `too_many_pixels` even where `max_pixels` is higher.
 
 Colour profiles are not applied: safeguards are trained on pictures opened without them.
 """
@@ -47,24 +47,28 @@ _MAGIC = {
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 """Sizes of the header behind "BM", two letters that any text may start with."""
 
-# What Pillow's plugins raise on broken files, found by fuzzing all six formats (tests/test_images.py keeps looking):
-# the one place where a wide tuple is right, since every one of them means that these bytes are no picture.
+# What Pillow's plugins raise on broken files while they open and load. The first five came out of half a million
+# mutated files of all six formats (tests/test_images.py keeps looking), the others were read in the plugins' code.
+# This is the one place where a wide tuple is right: each of them means that these bytes are no picture.
 _BROKEN = (
     OSError,  # truncated data, a decoder's error code
-    SyntaxError,  # Pillow's "not identified by this plugin", broken PNG chunks
-    ValueError,  # impossible dimensions, tile outside image, oversized text chunk, (Unicode errors)
-    EOFError,  # no first frame
-    LookupError,  # index out of a short buffer, unknown tag or mode
+    SyntaxError,  # "not identified by this plugin", broken PNG chunks
+    ValueError,  # impossible dimensions, a tile outside the image, oversized text chunks, EXIF that is no hex
     TypeError,  # a TIFF tag of a type that the plugin did not expect
-    AttributeError,  # an absent TIFF tag used as a value
-    ArithmeticError,  # zero divisors and overflows from header fields
     AssertionError,  # Pillow's own assumptions about a file
-    NotImplementedError,  # a compression or layout that Pillow names but does not read
-    RuntimeError,  # WebP decoder in a bad state
+    AttributeError,  # an absent TIFF tag used as a value
+    LookupError,  # index out of a short buffer, unknown tag or mode
+    ArithmeticError,  # zero denominators, numbers beyond a C integer
+    EOFError,  # no first frame
     MemoryError,  # sizes that no allocator grants
     struct.error,  # headers cut off
     zlib.error,  # compressed PNG chunks
 )
+
+_STEPS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+"""16 bits to the nearest of 8."""
+
+_WHITE_POINTS = {"i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}
 
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -132,12 +136,9 @@ def decode(image: bytes, *, max_bytes: int, max_pixels: int) -> Decoded:
     extension = sniff_format(image)
     if extension is None:
         raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
-    try:
-        rgb = _load(_PLUGINS[extension], image, max_pixels)
-    except Image.DecompressionBombError as error:
-        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
-    except _BROKEN as error:
-        raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+    picture = _load(_PLUGINS[extension], image, max_pixels)
+    rgb = _upright(_to_rgb(picture), _orientation(picture))
+    rgb.info.clear()
     return Decoded(image=rgb, width=rgb.width, height=rgb.height)
 
 
@@ -145,17 +146,20 @@ def _refusal(status: Status, detail: str) -> ImageRefused:
     return ImageRefused(Failure(status=status, detail=" ".join(detail.split())[:300]))
 
 
-def _load(plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int) -> Image.Image:
+def _load(plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     # A library that sets this would have us judge grey bars. It is set and not restored: False is Pillow's default, and
     # restoring would race with other threads.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    picture = plugin(io.BytesIO(data))
-    _check_pixels(picture, max_pixels)
-    picture.load()
-    orientation = _orientation(picture)
-    rgb = _to_rgb(picture)
-    rgb.info.clear()
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    try:
+        picture = plugin(io.BytesIO(data))
+        _check_pixels(picture, max_pixels)
+        _scale_transparent_colour(picture)
+        picture.load()
+    except Image.DecompressionBombError as error:
+        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
+    except _BROKEN as error:
+        raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+    return picture
 
 
 def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -166,6 +170,16 @@ def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:
         height = max(height, _tag(picture, ExifTags.Base.TileLength))
     if width * height > max_pixels:
         raise _refusal(Status.TOO_MANY_PIXELS, f"{width} x {height} pixels, limit {max_pixels}")
+
+
+def _scale_transparent_colour(picture: ImageFile.ImageFile) -> None:
+    """Bring a PNG's transparent colour to the 8 bits that Pillow scales the samples to."""
+    key = picture.info.get("transparency")
+    layout = picture.tile[0].args if picture.tile else None
+    if layout in ("L;2", "L;4") and isinstance(key, int):
+        picture.info["transparency"] = key * (85 if layout == "L;2" else 17)
+    elif layout == "RGB;16B" and isinstance(key, tuple):
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _tag(picture: TiffImageFile, tag: int) -> int:
@@ -184,14 +198,17 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) else 1
 
 
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = _to_8_bit(picture)
+    elif picture.mode == "La":  # premultiplied grey, which Pillow turns into "LA" only
+        picture = picture.convert("LA")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
-    key = picture.info.get("transparency")
-    if isinstance(key, tuple) and max(key) > 255:  # of a 16-bit PNG, whose samples Pillow cuts to the high byte
-        picture.info["transparency"] = tuple(value >> 8 for value in key)
     with_alpha = picture.convert("RGBA")
     white = Image.new("RGB", picture.size, "white")
     white.paste(with_alpha, mask=with_alpha.getchannel("A"))
@@ -199,27 +216,24 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(picture: Image.Image) -> Image.Image:
-    """Grey image "L" (or "LA") of one with 16 or 32 bits a pixel."""
+    """Grey image "L" (or "LA", where one value stands for transparent) of one with 16 or 32 bits a pixel."""
     values = np.asarray(picture)
-    black, white = _range(values, picture.mode)
-    scaled = (np.nan_to_num(values.astype(np.float64), posinf=white, neginf=black) - black) / (white - black)
-    grey = Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8))
+    grey = Image.fromarray(_STEPS[values] if picture.mode.startswith("I;16") else _stretched(values))
     key = picture.info.get("transparency")
     if not isinstance(key, int):
         return grey
     return Image.merge("LA", (grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
 
 
-def _range(values: np.ndarray, mode: str) -> tuple[float, float]:
-    """Values of black and white: the smallest usual range that holds all values, else their own extremes.
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """8-bit version of 32-bit integers or floats, which carry no white point in the file.
 
-    32-bit integers and floats carry no white point in the file; 1 (floats only), 255 and 65535 are what writers use.
+    White is the smallest of what writers use (1 for floats, 255, 65535) that holds all values; where none does, the
+    values' own extremes become black and white. Infinities count as the extremes, NaN as black.
     """
-    if mode.startswith("I;16"):
-        return 0.0, 65535.0
     finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    for white in (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0):
-        if low >= 0 and high <= white:
-            return 0.0, white
-    return low, max(high, low + 1.0)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    usual = [white for white in _WHITE_POINTS[values.dtype.kind] if low >= 0 and high <= white]
+    black, white = (0.0, usual[0]) if usual else (low, max(high, low + 1.0))
+    numbers = np.nan_to_num(values.astype(np.float64), nan=black, posinf=white, neginf=black)
+    return (((numbers - black) / (white - black)).clip(0, 1) * 255).round().astype(np.uint8)
