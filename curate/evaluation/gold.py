@@ -1,0 +1,128 @@
+"""Gold sets: what a person says about each image, under the policy of each row where it has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.evaluation import gold_folders, labels
+from curate.evaluation.files import READERS, read_table, with_columns_of
+
+ALIASES = {
+    "key": ("key", "id", "__key__", "file_name"),
+    "rating": ("rating", "assessment", "decision"),
+    "category": ("category", "image-category", "image_category"),
+    "policy": ("policy",),
+    "exception": ("exception", "policy_exception"),
+    "split": ("split",),
+}
+"""Column names by ours; the published LlavaGuard files have id, url, policy, rating, category."""
+
+SCHEMA = {
+    "key": pl.String,
+    "rating": pl.String,
+    "category": pl.String,
+    "policy": pl.String,
+    "exception": pl.Boolean,
+    "split": pl.String,
+}
+
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gold:
+    """A gold set.
+
+    Attributes:
+        source: where it was read from.
+        rows: columns of `SCHEMA`; rating Safe or Unsafe; category a code, null where nobody said;
+            policy a name or the digest of a text; exception never null.
+        exceptions: whether policy exceptions were "given" as a column, "derived" from the policies, or "none".
+    """
+
+    source: str
+    rows: pl.DataFrame
+    exceptions: Literal["given", "derived", "none"]
+
+
+def read_gold(source: str) -> Gold:
+    """The gold set in `source`: a table, a folder of images, or a data set of `datasets`.
+
+    Args:
+        source: a Parquet, CSV, JSON or JSON lines file; a folder laid out as rating/category/image or with a
+            metadata file; a folder written by `save_to_disk`; or "datasets:NAME".
+
+    Raises:
+        InputError: it does not exist, has no key or rating, a rating is unknown, or a row stands there twice.
+    """
+    frame = _read(source)
+    if frame.is_empty():
+        raise InputError(f"{source}: the gold set is empty")
+    rows = _normalised(frame, source)
+    _check_unique(rows, source)
+    return _with_exceptions(rows, source)
+
+
+def _read(source: str) -> pl.DataFrame:
+    required = ("key", "rating")
+    if source.startswith(gold_folders.HUB_PREFIX):
+        return gold_folders.read_dataset(source, ALIASES, required)
+    path = Path(source)
+    if path.is_dir():
+        return gold_folders.read_folder(path, ALIASES, required)
+    if not path.exists():
+        raise InputError(f"{source}: no such gold set; give a file ({', '.join(READERS)}), a folder, or datasets:NAME")
+    return read_table(path, ALIASES, required)
+
+
+def _normalised(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    text = frame.with_columns(pl.col(name).cast(pl.String) for name in frame.columns)
+    if "exception" in text.columns:
+        text = text.with_columns(_booleans(text["exception"], source))
+    rows = with_columns_of(text, SCHEMA)
+    if rows["key"].null_count():
+        raise InputError(f"{source}: row {rows['key'].is_null().arg_max()} has no key; give each row one")
+    given = rows["rating"]
+    rows = rows.with_columns(
+        labels.ratings(given), labels.categories(rows["category"]), labels.policies(rows["policy"])
+    )
+    unknown = rows["rating"].is_null()
+    if unknown.any():
+        key, value = rows.filter(unknown)["key"][0], given.filter(unknown)[0]
+        raise InputError(f"{source}: key '{key}' is rated '{value}'; use Safe or Unsafe (or {_rating_names()})")
+    return rows
+
+
+def _rating_names() -> str:
+    return ", ".join(name.title() for name in labels.RATINGS if name not in ("safe", "unsafe"))
+
+
+def _booleans(column: pl.Series, source: str) -> pl.Series:
+    text = column.fill_null("").str.strip_chars().str.to_lowercase()
+    unknown = text.filter(~text.is_in([*_TRUE, *_FALSE]))
+    if len(unknown):
+        raise InputError(f"{source}: column 'exception' holds '{unknown[0]}'; use true or false")
+    return text.is_in(_TRUE).alias(column.name)
+
+
+def _check_unique(rows: pl.DataFrame, source: str) -> None:
+    twice = rows.filter(pl.struct("key", "policy").is_duplicated())
+    if not twice.is_empty():
+        raise InputError(
+            f"{source}: key '{twice['key'][0]}' stands there twice under one policy; "
+            "keep one row for each key, or give each row its policy"
+        )
+
+
+def _with_exceptions(rows: pl.DataFrame, source: str) -> Gold:
+    """Where no column says so, an exception is an image that is Safe here and Unsafe under another policy."""
+    if rows["exception"].null_count() < len(rows):
+        return Gold(source=source, rows=rows, exceptions="given")
+    unsafe_elsewhere = (pl.col("rating") == "Unsafe").any().over("key")
+    rows = rows.with_columns(((pl.col("rating") == "Safe") & unsafe_elsewhere).alias("exception"))
+    return Gold(source=source, rows=rows, exceptions="derived" if rows["exception"].any() else "none")

@@ -1,0 +1,81 @@
+"""Gold sets that are folders: images sorted as rating/category/, a metadata file, or a data set of `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.evaluation.files import Aliases, choose_columns, read_table
+
+HUB_PREFIX = "datasets:"
+METADATA = ("metadata.parquet", "metadata.jsonl", "metadata.csv")
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+
+def read_folder(path: Path, aliases: Aliases, required: Sequence[str]) -> pl.DataFrame:
+    """The rows behind a folder, told by what lies in it.
+
+    Raises:
+        InputError: nothing in it is known.
+    """
+    if _saved_to_disk(path):
+        return read_dataset(f"{HUB_PREFIX}{path}", aliases, required)
+    for name in METADATA:
+        if (path / name).exists():
+            return read_table(path / name, aliases, required)
+    return _read_image_folder(path)
+
+
+def _saved_to_disk(path: Path) -> bool:
+    return (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+
+
+def _read_image_folder(path: Path) -> pl.DataFrame:
+    """Rows of rating/category/image or rating/image; the key is the path below `path`, with its suffix."""
+    images = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+    rows = [_row_of(file.relative_to(path)) for file in images if file.is_file()]
+    if not rows:
+        raise InputError(f"{path}: no gold set; expected rating/category/image files, {', '.join(METADATA)}")
+    return pl.DataFrame(rows, schema={"key": pl.String, "rating": pl.String, "category": pl.String})
+
+
+def _row_of(file: Path) -> dict[str, str | None]:
+    if len(file.parts) < 2:
+        raise InputError(f"{file}: an image outside the folders; sort images as rating/category/image")
+    return {
+        "key": file.as_posix(),
+        "rating": file.parts[0],
+        "category": file.parts[1] if len(file.parts) > 2 else None,
+    }
+
+
+def read_dataset(source: str, aliases: Aliases, required: Sequence[str]) -> pl.DataFrame:
+    """A data set by `datasets`, all splits; the split's name becomes the column `split`. No image is decoded.
+
+    Raises:
+        InputError: `datasets` cannot load it, or a column of `required` is missing.
+    """
+    import datasets
+
+    name = source.removeprefix(HUB_PREFIX)
+    try:
+        loaded = datasets.load_from_disk(name) if _saved_to_disk(Path(name)) else datasets.load_dataset(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source}: `datasets` cannot load it: {str(error).splitlines()[0]}") from error
+    splits = loaded if isinstance(loaded, dict) else {None: loaded}
+    return pl.concat(
+        [_split_rows(data, split, aliases, required, source) for split, data in splits.items()], how="diagonal_relaxed"
+    )
+
+
+def _split_rows(data: Any, split: str | None, aliases: Aliases, required: Sequence[str], source: str) -> pl.DataFrame:
+    chosen = choose_columns(data.column_names, aliases, required, source)
+    table = data.select_columns(list(chosen.values())).with_format("arrow")[:]
+    frame = pl.DataFrame(table).select(pl.col(theirs).alias(ours) for ours, theirs in chosen.items())
+    if split is None or "split" in frame.columns:
+        return frame
+    return frame.with_columns(pl.lit(split).alias("split"))
