@@ -176,6 +176,14 @@ class FilterSettings(Group):
     seed: int = 0
     rows_per_group: Annotated[int, Field(gt=0)] = 100
 
+    @field_validator("splits", mode="before")
+    @classmethod
+    def _truth_is_a_condition(cls, value: object) -> object:
+        """YAML and the command line read `true` as a truth value; as a condition it is SQL all the same."""
+        if not isinstance(value, dict):
+            return value
+        return {name: str(sql).lower() if isinstance(sql, bool) else sql for name, sql in value.items()}
+
 
 class JobSettings(Group):
     """Where workers run."""

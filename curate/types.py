@@ -72,6 +72,7 @@ class Sample:
         index: position in its shard, from 0; (shard, index) is unique.
         image: the original bytes, never re-encoded; None where there are none.
         image_name: what the source calls the image (member name, path); "" where it has no name.
+        image_at: how many of the sidecar's entries stand before the image in the source.
         sidecar: everything else of the sample, exact bytes by name, in the order of the source.
         meta: the sidecar as a person reads it (caption, url, ...); JSON-serialisable.
         failure: what the source itself found wrong, e.g. a null image.
@@ -81,6 +82,7 @@ class Sample:
     index: int
     image: bytes | None
     image_name: str = ""
+    image_at: int = 0
     sidecar: Mapping[str, bytes] = field(default_factory=dict)
     meta: Mapping[str, object] = field(default_factory=dict)
     failure: Failure | None = None
