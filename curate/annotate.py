@@ -84,7 +84,8 @@ async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -
         await _abandon(window, shop.tally)
         for one in passes:
             one.journal.checkpoint()
-    return [one.publish(damage, shop.worker, time.monotonic() - started) for one in passes]
+    seconds = time.monotonic() - started
+    return [await asyncio.to_thread(one.publish, damage, shop.worker, seconds) for one in passes]
 
 
 def _open_passes(shard: ShardRef, version: str | None, shop: Workshop) -> list[Pass]:
@@ -102,7 +103,8 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
         try:
             async for sample in in_thread(samples):
                 ticket = await shop.gate.enter()
-                window.append(asyncio.create_task(_fates(sample, shard, passes, shop, ticket)))
+                due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
+                window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
                 while window and (window[0].done() or len(window) > REORDER_WINDOW):
                     _deliver(await window[0], window, shop.tally)
         except ShardBroken as broken:
@@ -133,14 +135,14 @@ async def _abandon(window: Window, tally: Tally) -> None:
     await asyncio.gather(*window, return_exceptions=True)
 
 
-async def _fates(sample: Sample, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, ticket: Ticket) -> Rows:
-    """The one row of `sample` under every policy that has none yet."""
+async def _fates(
+    sample: Sample, shard: ShardRef, due: Sequence[tuple[Pass, Annotation | None]], shop: Workshop, ticket: Ticket
+) -> Rows:
+    """The one row of `sample` under every policy that has none yet: the row kept from before, or a new one."""
     try:
-        due = [one for one in passes if sample.index >= one.start]
-        kept = {one.question.policy: one.kept(sample.index) for one in due}
-        asked = tuple(one.question for one in due if kept[one.question.policy] is None)
+        asked = tuple(one.question for one, kept in due if kept is None)
         judged = await _judge(sample, shard, asked, shop, ticket) if asked else {}
-        return [(one, kept[one.question.policy] or judged[one.question.policy]) for one in due]
+        return [(one, kept or judged[one.question.policy]) for one, kept in due]
     finally:
         ticket.leave()
 

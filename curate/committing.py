@@ -132,3 +132,10 @@ def reopen_for_retry(store: Store, policy: str, retry: frozenset[str]) -> int:
 
 def _counts(values: Iterator[str] | list[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
+
+
+def discard_result(store: Store, shard: str) -> None:
+    """Make a shard unfinished under every policy and forget its rows, because its source is not what was judged."""
+    for folder in store.folders("commits"):
+        store.delete(commit_name(folder, shard))
+        store.delete(annotation_name(folder, shard))

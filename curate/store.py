@@ -47,6 +47,10 @@ class Store(Protocol):
         """Sorted names of the complete files directly inside `folder`; empty where there is no such folder."""
         ...
 
+    def folders(self, folder: str) -> list[str]:
+        """Sorted names of the folders directly inside `folder`; empty where there is no such folder."""
+        ...
+
     def scratch(self) -> Path:
         """A fresh local path for a file in progress; nothing counts until it is published."""
         ...
@@ -111,11 +115,11 @@ class LocalStore:
 
     def names(self, folder: str) -> list[str]:
         """See `Store`."""
-        try:
-            with os.scandir(self._path(folder)) as entries:
-                return sorted(e.name for e in entries if not e.name.startswith(_TEMPORARY) and e.is_file())
-        except FileNotFoundError:
-            return []
+        return sorted(e.name for e in self._entries(folder) if e.is_file() and not e.name.startswith(_TEMPORARY))
+
+    def folders(self, folder: str) -> list[str]:
+        """See `Store`."""
+        return sorted(e.name for e in self._entries(folder) if e.is_dir())
 
     def scratch(self) -> Path:
         """See `Store`."""
@@ -126,6 +130,13 @@ class LocalStore:
     def uri(self, name: str) -> str:
         """See `Store`."""
         return str(self._path(name))
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
 
     def _path(self, name: str) -> Path:
         return self.root / name

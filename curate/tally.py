@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from curate.errors import BudgetExceeded
 from curate.settings import Budget
@@ -51,6 +52,16 @@ class Tally:
         """Rows a second since `started`."""
         return self.rows / max(1e-9, time.monotonic() - self.started)
 
+    def snapshot(self) -> dict[str, Any]:
+        """The counts as JSON, for a heartbeat."""
+        return {
+            "rows": self.rows,
+            "statuses": dict(self.statuses),
+            "ratings": dict(self.ratings),
+            "tokens": dict(self.tokens),
+            "seconds": time.monotonic() - self.started,
+        }
+
     def add(self, row: Annotation) -> None:
         """Count one row.
 
@@ -79,6 +90,6 @@ class Tally:
         if failures > (allowed * self.rows if share else allowed):
             (status, detail), count = self.details.most_common(1)[0]
             raise BudgetExceeded(
-                f"{failures} of {self.rows} samples failed through {culprit}, more than budget.{name}={allowed:g} allows; "
+                f"{failures} of {self.rows} samples failed through {culprit}, budget.{name}={allowed:g} allows less; "
                 f"most often ({count}) {status}: {detail}; mend that, or raise budget.{name}, and run again to go on"
             )

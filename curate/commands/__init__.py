@@ -1,0 +1,6 @@
+"""The commands of `python -m curate`, one file each with SUMMARY, EXAMPLE and `main(argv) -> ExitCode`."""
+
+from __future__ import annotations
+
+NAMES = ("run", "plan", "annotate", "filter", "status", "verify", "evaluate", "policy")
+"""In the order of `--help`; the file of the same name is imported only when the command is called."""

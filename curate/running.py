@@ -1,0 +1,133 @@
+"""From settings to finished annotations in this process: what `run` and `annotate` share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curate.annotate import Workshop
+from curate.committing import reopen_for_retry
+from curate.engines import make_engine
+from curate.errors import InputError
+from curate.fingerprint import Fingerprint, fingerprint
+from curate.flow import Gate
+from curate.ledger import Claims, committed, read_commits, worker_id
+from curate.models import model_identity
+from curate.planning import make_plan
+from curate.preparing import PreparerPool
+from curate.progress import Progress
+from curate.prompts import question_for
+from curate.run_folder import Run, open_run
+from curate.settings import Settings
+from curate.store import LocalStore
+from curate.tally import Tally
+from curate.types import Question, Status
+from curate.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a worker did: its counts, and the shards it could not read, by id with the reason."""
+
+    tally: Tally
+    unreadable: dict[str, str]
+
+
+def questions_of(settings: Settings) -> tuple[Question, ...]:
+    """One question for each policy, in their order."""
+    model = settings.model
+    return tuple(
+        question_for(policy, model.rationale, model.rationale_above, model.rationale_chars)
+        for policy in settings.policies.values()
+    )
+
+
+def open_settings(settings: Settings) -> Run:
+    """Plan, fingerprint, and open the run's folder; no engine is started.
+
+    Raises:
+        InputError: anything that can be known to be wrong before the engine starts.
+    """
+    plan = make_plan(settings.dataset)
+    store = LocalStore(settings.output.dir)
+    run = open_run(store, settings, plan, fingerprints_of(settings))
+    _reopen(run)
+    return run
+
+
+def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
+    """The fingerprint under each policy, by policy name."""
+    identity = model_identity(settings.model)
+    return {
+        question.policy: fingerprint(question, settings.model, identity, settings.engine, settings.dataset)
+        for question in questions_of(settings)
+    }
+
+
+def unfinished(run: Run) -> int:
+    """Number of shards that some policy has no commit for."""
+    done = [committed(run.store, policy) for policy in run.settings.policies]
+    return sum(1 for shard in run.plan.shards if not all(shard.id in d for d in done))
+
+
+def annotate(run: Run) -> Outcome:
+    """Be one worker on `run` until nothing is left; nothing is started where nothing is left.
+
+    Raises:
+        Drained, BudgetExceeded, EngineDead, InputError: see `Worker.run`.
+    """
+    if unfinished(run) == 0:
+        return Outcome(tally=Tally(run.settings.budget), unreadable={})
+    return asyncio.run(_annotate(run))
+
+
+async def _annotate(run: Run) -> Outcome:
+    settings = run.settings
+    engine = make_engine(settings.model, settings.engine)
+    claims = Claims(run.store, worker_id())
+    async with PreparerPool(engine.renderer_factory(), settings.dataset, settings.engine.workers) as pool:
+        await engine.start()
+        try:
+            tally = Tally(settings.budget)
+            shop = Workshop(
+                store=run.store,
+                dataset=settings.dataset,
+                questions=questions_of(settings),
+                fingerprints={name: f.digest for name, f in run.fingerprints.items()},
+                plan_hash=run.plan.plan_hash,
+                worker=claims.worker,
+                engine=engine,
+                pool=pool,
+                gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
+                tally=tally,
+            )
+            progress = Progress(tally, _total(run), _done(run))
+            worker = Worker(run.plan.shards, shop, claims, progress, lanes=settings.engine.shards_in_flight)
+            await worker.run()
+        finally:
+            await engine.close()
+    return Outcome(tally=tally, unreadable=worker.unreadable)
+
+
+def _reopen(run: Run) -> None:
+    known = {s.value for s in Status} - {Status.LABELLED.value}
+    unknown = sorted(set(run.settings.retry) - known)
+    if unknown:
+        raise InputError(
+            f"retry: {unknown[0]!r} is no status that can be judged again; choose from {', '.join(sorted(known))}"
+        )
+    if run.settings.retry:
+        for policy in run.settings.policies:
+            reopen_for_retry(run.store, policy, frozenset(run.settings.retry))
+
+
+def _total(run: Run) -> int | None:
+    """Rows that the run will have, where every shard's count is known."""
+    counts: Sequence[int | None] = [s.samples for s in run.plan.shards]
+    known = [c for c in counts if c is not None]
+    return sum(known) * len(run.settings.policies) if len(known) == len(counts) else None
+
+
+def _done(run: Run) -> int:
+    return sum(commit.rows for policy in run.settings.policies for commit in read_commits(run.store, policy))

@@ -1,0 +1,199 @@
+"""A worker: takes shards that nobody has finished, several at a time, until none is left or it is told to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from curate.annotate import Workshop, annotate_shard
+from curate.errors import Drained, ShardUnreadable
+from curate.failures import ShardFailure, clear_failure, note_failure
+from curate.ledger import Claim, Claims, commit_name, committed
+from curate.planning import check_version
+from curate.progress import Progress
+from curate.types import ShardRef
+
+POLL_SECONDS = 1.0
+SHOW_SECONDS = 0.2
+LISTING_SECONDS = 5.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class Worker:
+    """Annotates the shards of a plan together with any number of other workers on the same folder.
+
+    Args:
+        shards: the plan's, in order.
+        shop: what they are judged with; its engine and pool are started.
+        claims: this worker's view of who holds what.
+        progress: shown while it runs.
+        lanes: shards in flight at once.
+        grace: seconds that what is in flight has to finish when draining.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[ShardRef],
+        shop: Workshop,
+        claims: Claims,
+        progress: Progress,
+        *,
+        lanes: int,
+        grace: float = 30.0,
+    ) -> None:
+        self.unreadable: dict[str, str] = {}
+        self._shards = shards
+        self._shop = shop
+        self._claims = claims
+        self._progress = progress
+        self._lanes = lanes
+        self._grace = grace
+        self._held: set[str] = set()
+        self._finished: set[str] = set()
+        self._listed_at = float("-inf")
+
+    async def run(self) -> None:
+        """Work until every shard is committed or named in `unreadable`.
+
+        Raises:
+            Drained: a signal asked for an early end; start again to go on.
+            CurateError: as `annotate_shard` does; other shards in flight are checkpointed.
+        """
+        with self._heartbeat(), self._progress:
+            showing = asyncio.create_task(self._show())
+            try:
+                await self._work()
+            finally:
+                showing.cancel()
+        if self._shop.gate.closed:
+            raise Drained("stopped before the end, nothing is lost; run the same command again to go on")
+
+    async def _work(self) -> None:
+        lanes = [asyncio.create_task(self._lane()) for _ in range(self._lanes)]
+        with self._draining(lanes):
+            await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+            for lane in lanes:
+                lane.cancel()
+            ends = await asyncio.gather(*lanes, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _lane(self) -> None:
+        while not self._shop.gate.closed and (found := await self._next()):
+            shard, claim = found
+            try:
+                await self._annotate(shard)
+            except Drained:
+                return
+            finally:
+                self._held.discard(shard.id)
+                self._claims.release(claim)
+
+    async def _annotate(self, shard: ShardRef) -> None:
+        """One shard; one that cannot be read is named and left to a later run, one that breaks off is named too."""
+        try:
+            version = await asyncio.to_thread(check_version, shard, self._shop.dataset)
+            commits = await annotate_shard(shard, version, self._shop)
+        except ShardUnreadable as error:
+            self.unreadable[shard.id] = str(error)
+            note_failure(self._shop.store, ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
+            return
+        self._finished.add(shard.id)
+        damage = next((c.damage for c in commits if c.damage), None)
+        if damage is None:
+            clear_failure(self._shop.store, shard.id)
+        else:
+            reason = f"breaks off after {damage.index} samples: {damage.reason}"
+            failure = ShardFailure(shard=shard.id, url=shard.url, reason=reason, judged=True, version=version)
+            note_failure(self._shop.store, failure)
+
+    async def _next(self) -> tuple[ShardRef, Claim] | None:
+        """A claimed shard that is not finished; None when there is none left, or when draining."""
+        while not self._shop.gate.closed:
+            candidates = self._unfinished()
+            for shard in candidates:
+                if claim := self._take(shard):
+                    return shard, claim
+            if all(shard.id in self._held for shard in candidates):
+                return None
+            await asyncio.sleep(POLL_SECONDS)
+        return None
+
+    def _take(self, shard: ShardRef) -> Claim | None:
+        if shard.id in self._held:
+            return None
+        claim = self._claims.take(shard.id)
+        if claim is None:
+            return None
+        if self._is_finished(shard):
+            self._claims.release(claim)
+            self._finished.add(shard.id)
+            return None
+        self._held.add(shard.id)
+        return claim
+
+    def _unfinished(self) -> list[ShardRef]:
+        """Shards without a commit as of the last listing; a listing is cheap but not free on a shared file system."""
+        if time.monotonic() - self._listed_at >= LISTING_SECONDS:
+            self._listed_at = time.monotonic()
+            done = [committed(self._shop.store, q.policy) for q in self._shop.questions]
+            self._finished |= set.intersection(*done)
+        return [s for s in self._shards if s.id not in self._finished and s.id not in self.unreadable]
+
+    def _is_finished(self, shard: ShardRef) -> bool:
+        return all(self._shop.store.exists(commit_name(q.policy, shard.id)) for q in self._shop.questions)
+
+    async def _show(self) -> None:
+        while True:
+            self._progress.refresh()
+            await asyncio.sleep(SHOW_SECONDS)
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Renew the leases from a thread, so that a busy loop is not taken for a dead worker."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while True:
+                self._claims.beat(self._shop.tally.snapshot())
+                if ended.wait(self._claims.lease / 4):
+                    return
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        self._claims.beat(self._shop.tally.snapshot())
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._claims.beat(self._shop.tally.snapshot())
+
+    @contextmanager
+    def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:
+        """The first signal lets what is in flight finish; a second SIGINT, or the end of the grace, does not."""
+        loop = asyncio.get_running_loop()
+
+        def stop_at_once() -> None:
+            for lane in lanes:
+                lane.cancel()
+
+        def drain(number: int) -> None:
+            if self._shop.gate.closed and number == signal.SIGINT:
+                stop_at_once()
+            if not self._shop.gate.closed:
+                self._shop.gate.close()
+                loop.call_later(self._grace, stop_at_once)
+
+        for number in SIGNALS:
+            loop.add_signal_handler(number, drain, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)

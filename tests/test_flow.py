@@ -1,0 +1,80 @@
+"""The gate bounds what is in flight and never locks up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from curate.flow import Gate, GateClosed, in_thread
+
+
+async def through(gate, nbytes, peak):
+    ticket = await gate.enter()
+    ticket.settle(nbytes)
+    peak["items"] += 1
+    peak["bytes"] += nbytes
+    peak["most_items"] = max(peak["most_items"], peak["items"])
+    peak["most_bytes"] = max(peak["most_bytes"], peak["bytes"])
+    await asyncio.sleep(0)
+    peak["items"] -= 1
+    peak["bytes"] -= nbytes
+    ticket.leave()
+
+
+def run_many(gate, sizes):
+    peak = {"items": 0, "bytes": 0, "most_items": 0, "most_bytes": 0}
+
+    async def main():
+        await asyncio.wait_for(asyncio.gather(*(through(gate, n, peak) for n in sizes)), 10)
+
+    asyncio.run(main())
+    return peak
+
+
+def test_bounds_the_number():
+    assert run_many(Gate(3, 10**9), [1] * 50)["most_items"] == 3
+
+
+def test_bounds_the_bytes_once_sizes_are_known():
+    assert run_many(Gate(100, 1000), [400] * 50)["most_bytes"] <= 100 * 400
+    gate = Gate(100, 1000)
+    run_many(gate, [400])
+    assert run_many(gate, [400] * 50)["most_bytes"] == 800
+
+
+def test_one_item_larger_than_the_bound_passes():
+    gate = Gate(10, 100)
+    assert run_many(gate, [5000, 5000, 5000])["items"] == 0
+
+
+def test_closing_wakes_those_who_wait():
+    async def main():
+        gate = Gate(1, 100)
+        inside = await gate.enter()
+        waiting = asyncio.create_task(gate.enter())
+        await asyncio.sleep(0)
+        gate.close()
+        with pytest.raises(GateClosed):
+            await asyncio.wait_for(waiting, 10)
+        inside.leave()
+        with pytest.raises(GateClosed):
+            await gate.enter()
+
+    asyncio.run(main())
+
+
+def test_in_thread_yields_all_and_passes_errors_on():
+    def numbers():
+        yield 1
+        yield None
+        raise OSError("broken")
+
+    async def main():
+        seen = []
+        with pytest.raises(OSError, match="broken"):
+            async for item in in_thread(numbers()):
+                seen.append(item)
+        return seen
+
+    assert asyncio.run(main()) == [1, None]
