@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,11 @@ def committed(store: Store, policy: str) -> set[str]:
     return {name.removesuffix(".json") for name in store.names(f"commits/{policy}")}
 
 
+def any_committed(store: Store, policies: Iterable[str]) -> bool:
+    """Whether anything is finished under any of `policies`."""
+    return any(committed(store, policy) for policy in policies)
+
+
 def read_commit(store: Store, policy: str, shard: str) -> Commit:
     """The commit of a finished shard; FileNotFoundError where there is none."""
     return Commit.from_json(store.read(commit_name(policy, shard)))
@@ -125,10 +130,16 @@ class Claims:
         self._beats = 0
         self._seen: dict[str, tuple[bytes, float]] = {}
 
-    def beat(self, progress: Mapping[str, Any]) -> None:
-        """Renew every lease of this worker, and publish its progress for `status`."""
+    def beat(self, progress: Mapping[str, Any], *, ended: bool = False) -> None:
+        """Renew every lease of this worker, and publish its progress for `status`; the time is for showing only."""
         self._beats += 1
-        record = {"beat": self._beats, "place": _place(), "progress": dict(progress)}
+        record = {
+            "beat": self._beats,
+            "ended": ended,
+            "time": time.time(),
+            "place": _place(),
+            "progress": dict(progress),
+        }
         self._store.replace(f"{WORKERS}/{self.worker}.json", json.dumps(record).encode())
 
     def take(self, shard: str) -> Claim | None:

@@ -78,24 +78,22 @@ def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
     old, new = ([s.id for s in p.shards] for p in (before, now))
     if old != new:
         raise InputError(
-            f"dataset.shards: {_shard_difference(old, new)}; add extend=true to go on with all of them, or choose another output.dir"
+            f"dataset.shards: {_shard_difference(old, new)}; "
+            "add extend=true to go on with all of them, or choose another output.dir"
         )
     return before
 
 
 def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
     added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
-    parts = [f"{len(added)} new (first {added[0]})"] * bool(added) + [f"{len(gone)} gone (first {gone[0]})"] * bool(
-        gone
-    )
+    parts = [f"{len(ids)} {what} (first {ids[0]})" for what, ids in (("new", added), ("gone", gone)) if ids]
     return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
 
 
 def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -> Plan:
     """Accept the new version of every shard that was broken or unreadable, and make it unfinished again."""
-    mended = [
-        f for f in read_failures(store) if f.shard in now and now[f.shard].version != (f.version if f.judged else None)
-    ]
+    known = [f for f in read_failures(store) if f.shard in now]
+    mended = [f for f in known if not f.judged or now[f.shard].version != f.version]
     for failure in mended:
         discard_result(store, failure.shard)
     versions = {f.shard: now[f.shard] for f in mended}

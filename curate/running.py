@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate import committing
 from curate.annotate import Workshop
-from curate.committing import reopen_for_retry
 from curate.engines import make_engine
 from curate.errors import InputError
 from curate.fingerprint import Fingerprint, fingerprint
@@ -15,7 +16,7 @@ from curate.flow import Gate
 from curate.ledger import Claims, committed, read_commits, worker_id
 from curate.models import model_identity
 from curate.planning import make_plan
-from curate.preparing import PreparerPool
+from curate.preparing import Limits, PreparerPool
 from curate.progress import Progress
 from curate.prompts import question_for
 from curate.run_folder import Run, open_run
@@ -24,6 +25,8 @@ from curate.store import LocalStore
 from curate.tally import Tally
 from curate.types import Question, Status
 from curate.worker import Worker
+
+MAX_AUTO_WORKERS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +54,23 @@ def open_settings(settings: Settings) -> Run:
     """
     plan = make_plan(settings.dataset)
     store = LocalStore(settings.output.dir)
-    run = open_run(store, settings, plan, fingerprints_of(settings))
-    _reopen(run)
-    return run
+    return open_run(store, settings, plan, fingerprints_of(settings))
+
+
+def reopen_for_retry(run: Run) -> int:
+    """Make shards that hold a status of `retry` unfinished again; the number of rows to judge again.
+
+    Raises:
+        InputError: a status that does not exist or needs no second try.
+    """
+    known = sorted({s.value for s in Status} - {Status.LABELLED.value})
+    unknown = sorted(set(run.settings.retry) - set(known))
+    if unknown:
+        raise InputError(f"retry: {unknown[0]!r} is no status that can be judged again; choose from {', '.join(known)}")
+    again = frozenset(run.settings.retry)
+    return (
+        sum(committing.reopen_for_retry(run.store, policy, again) for policy in run.settings.policies) if again else 0
+    )
 
 
 def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
@@ -86,7 +103,8 @@ async def _annotate(run: Run) -> Outcome:
     settings = run.settings
     engine = make_engine(settings.model, settings.engine)
     claims = Claims(run.store, worker_id())
-    async with PreparerPool(engine.renderer_factory(), settings.dataset, settings.engine.workers) as pool:
+    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
         await engine.start()
         try:
             tally = Tally(settings.budget)
@@ -110,16 +128,11 @@ async def _annotate(run: Run) -> Outcome:
     return Outcome(tally=tally, unreadable=worker.unreadable)
 
 
-def _reopen(run: Run) -> None:
-    known = {s.value for s in Status} - {Status.LABELLED.value}
-    unknown = sorted(set(run.settings.retry) - known)
-    if unknown:
-        raise InputError(
-            f"retry: {unknown[0]!r} is no status that can be judged again; choose from {', '.join(sorted(known))}"
-        )
-    if run.settings.retry:
-        for policy in run.settings.policies:
-            reopen_for_retry(run.store, policy, frozenset(run.settings.retry))
+def _workers(settings: Settings) -> int:
+    """Processes that decode and render: one core is left to the engine and the loop."""
+    if settings.engine.workers == "auto":
+        return max(1, min(MAX_AUTO_WORKERS, len(os.sched_getaffinity(0)) - 1))
+    return settings.engine.workers
 
 
 def _total(run: Run) -> int | None:

