@@ -1,0 +1,178 @@
+"""From a sample to what the engine takes: hash, decode, render; and the pool in which that happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from curate.engines.base import Payload, Renderer, RendererFactory
+from curate.errors import EngineDead, RequestRejected
+from curate.images import Decoded, ImageRefused, decode, sha256_of
+from curate.types import Failure, Question, Sample, Status
+from curate.worker_process import WorkerDied, WorkerProcess
+
+TRIES = 2
+"""How often a sample may kill its worker: once may be somebody else's doing (out of memory), twice is its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What is not decoded: images of more bytes or more pixels than this."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A sample ready for the engine, or not.
+
+    Attributes:
+        sha256: of the original bytes; None where there are none.
+        width, height: in pixels, after orientation; None where the image was not decoded.
+        failure: why this image cannot be asked about at all; then there are no payloads.
+        payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
+    """
+
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    failure: Failure | None = None
+    payloads: tuple[Payload | Failure, ...] = ()
+
+
+def prepare(sample: Sample, questions: tuple[Question, ...], renderer: Renderer, limits: Limits) -> Prepared:
+    """Hash and decode the image of `sample`, and render it for each question."""
+    sha256 = None if sample.image is None else sha256_of(sample.image)
+    if sample.failure is not None:
+        return Prepared(sha256=sha256, failure=sample.failure)
+    if sample.image is None or sha256 is None:
+        return Prepared(failure=Failure(status=Status.MISSING_IMAGE, detail="the sample has no image"))
+    try:
+        decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+    except ImageRefused as refused:
+        return Prepared(sha256=sha256, failure=refused.failure)
+    return Prepared(
+        sha256=sha256,
+        width=decoded.width,
+        height=decoded.height,
+        payloads=tuple(_render(decoded, sha256, question, renderer) for question in questions),
+    )
+
+
+def _render(decoded: Decoded, sha256: str, question: Question, renderer: Renderer) -> Payload | Failure:
+    try:
+        return renderer.render(decoded.image, sha256, question)
+    except RequestRejected as error:
+        return Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error))
+
+
+Job = tuple[Sample, tuple[Question, ...]] | None
+
+
+class Preparer:
+    """`prepare` with a renderer that is built when first needed, in the thread or process that uses it."""
+
+    def __init__(self, factory: RendererFactory, limits: Limits) -> None:
+        self._factory = factory
+        self._limits = limits
+        self._renderer: Renderer | None = None
+
+    def __call__(self, job: Job) -> Prepared | None:
+        """Prepare a sample; None builds the renderer only.
+
+        Raises:
+            CurateError: what the factory finds wrong, e.g. a model that is not there.
+        """
+        if self._renderer is None:
+            self._renderer = self._factory()
+        if job is None:
+            return None
+        sample, questions = job
+        return prepare(sample, questions, self._renderer, self._limits)
+
+
+class PreparerPool:
+    """Prepares samples in worker processes, one sample at a time in each; an async context manager.
+
+    Decoding and rendering would serialise in threads, and decoders are C code that a hostile file may crash. With one
+    sample a process, the sample that killed one is known, and no other is touched.
+
+    Args:
+        factory: builds the renderer, once in each worker.
+        limits: of the images.
+        workers: number of processes; 0 means one thread of this process.
+    """
+
+    def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int) -> None:
+        self._preparer = Preparer(factory, limits)
+        self._lanes = max(workers, 1)
+        self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
+        for _ in range(workers):
+            self._processes.put(WorkerProcess(self._preparer))
+        self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
+        self._threads = ThreadPoolExecutor(self._lanes, thread_name_prefix="prepare")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def warm_up(self) -> None:
+        """Start all workers and build their renderers. Optional: otherwise each does so at its first sample.
+
+        Raises:
+            EngineDead: a worker died of it.
+            CurateError: as the factory raises.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self._lanes)))
+        except WorkerDied as error:
+            raise EngineDead(f"a worker process died while it loaded the image processor: {error}") from error
+
+    async def prepare(self, sample: Sample, questions: tuple[Question, ...]) -> Prepared:
+        """Prepare `sample` in the next free worker.
+
+        A sample that kills its worker again and again comes back as undecodable.
+
+        Raises:
+            CurateError: as the factory raises.
+        """
+        job = (replace(sample, sidecar={}, meta={}), questions)
+        loop = asyncio.get_running_loop()
+        for _ in range(TRIES):
+            try:
+                prepared = await loop.run_in_executor(self._threads, self._ask, job)
+            except WorkerDied as error:
+                reason = str(error)
+            else:
+                assert prepared is not None
+                return prepared
+        failure = Failure(status=Status.UNDECODABLE, detail=f"killed the decoder {TRIES} times: {reason}")
+        return Prepared(sha256=None if sample.image is None else sha256_of(sample.image), failure=failure)
+
+    async def close(self) -> None:
+        """Let samples in work finish, drop those that wait, and end all workers. Idempotent."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._processes.empty():
+            self._processes.get().stop()
+
+    def _ask_process(self, job: Job) -> Prepared | None:
+        # Taken and put back inside one thread: a caller that is cancelled meanwhile leaves no reply unread.
+        process = self._processes.get()
+        try:
+            return process.ask(job)
+        finally:
+            self._processes.put(process)
