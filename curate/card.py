@@ -1,0 +1,212 @@
+"""The data set cards: what lets `datasets` load a run's folder, and what tells a person how it came about.
+
+`datasets` caches by the folder's name and a hash of the card's configurations, not by content. Each configuration
+therefore carries a digest of what it points to: in the file pattern of a split, and in `description`, which is part of
+that hash and shown nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+import yaml
+
+from curate.filtering import write_index, write_parquet
+from curate.filtering.formats import FORMATS
+from curate.filtering.result import FilterResult
+from curate.filtering.rules import CLEAN, FAILED
+from curate.ledger import Commit
+from curate.settings import DatasetSettings, FilterSettings, ModelSettings
+from curate.store import Store
+from curate.tables import SCHEMA
+from curate.types import Rating
+
+CARD = "README.md"
+_KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
+
+Commits = Mapping[str, Mapping[str, Commit]]
+
+
+def publish_cards(
+    store: Store,
+    settings: FilterSettings,
+    dataset: DatasetSettings,
+    model: ModelSettings,
+    commits: Commits,
+    result: FilterResult,
+) -> list[str]:
+    """Write the card of the run's folder, and before it one for each split that needs its own.
+
+    Args:
+        store: the run's folder; its split files are complete.
+        settings: the rules, by name.
+        dataset: for its name and label.
+        model: who judged.
+        commits: by policy and shard id, what the configurations point to.
+        result: the counts.
+
+    Returns:
+        Names of all cards.
+    """
+    facts = {"title": f"{dataset.name}, curated", "dataset": dataset.name, "meaningless": model.meaningless}
+    facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
+    own = {}
+    if FORMATS[settings.write].own_card:
+        own = {f"splits/{split}/{CARD}": _tar_card(store, split, result, facts) for split in _there(result)}
+    for name, text in (own | {CARD: _main_card(store, settings, commits, result, facts)}).items():
+        _replace_if_changed(store, name, text.encode())
+    return [*own, CARD]
+
+
+def _main_card(
+    store: Store, settings: FilterSettings, commits: Commits, result: FilterResult, facts: Mapping[str, Any]
+) -> str:
+    tars = FORMATS[settings.write].own_card
+    configs = [*_annotation_configs(store, commits), *([] if tars else _split_configs(settings, result))]
+    counts = _Counts(result)
+    return _render(
+        "card.md.j2",
+        facts,
+        front_matter=_front_matter(configs),
+        folder=store.uri("").rstrip("/"),
+        tars=tars,
+        loadable=[_loading(store, split, result) for split in _there(result)],
+        splits=[counts.of(split) for split in result.splits],
+        safe=counts.rated(Rating.SAFE),
+        unsafe=counts.rated(Rating.UNSAFE),
+        none=counts.rated(""),
+        subsets=[(part.split("/")[1], samples) for part, samples in result.parts.items() if "/" in part],
+        policies=[{"name": name, "fingerprint": _fingerprints(of)} for name, of in commits.items()],
+    )
+
+
+def _tar_card(store: Store, split: str, result: FilterResult, facts: Mapping[str, Any]) -> str:
+    config = {"config_name": "default", "data_files": _data_files(split, result, "tar", folder=f"splits/{split}/")}
+    return _render(
+        "split.md.j2",
+        facts,
+        front_matter=_front_matter([(config | {"description": result.digest}, None)]),
+        split=split,
+        samples=result.splits[split],
+        glob=_loading(store, split, result)["glob"],
+    )
+
+
+def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
+    """One configuration for all rows, and where there are several policies one for each."""
+    features = [{"name": field.name, "dtype": _KINDS[field.type]} for field in SCHEMA]
+    names = {"annotations": list(commits)}
+    if len(commits) > 1:
+        names |= {f"annotations-{policy}": [policy] for policy in commits}
+    for name, policies in names.items():
+        paths = [path for policy in policies for path in _paths(store, policy, commits[policy])]
+        yield (
+            {
+                "config_name": name,
+                "data_files": [{"split": "train", "path": paths}],
+                "description": _digest(commits[policy] for policy in policies),
+            },
+            features,
+        )
+
+
+def _paths(store: Store, policy: str, commits: Mapping[str, Commit]) -> list[str]:
+    """A pattern where all files there are committed; else the committed ones by name."""
+    folder = f"annotations/{policy}"
+    names = [f"{shard}.parquet" for shard in sorted(commits)]
+    return [f"{folder}/*.parquet"] if names == store.names(folder) else [f"{folder}/{name}" for name in names]
+
+
+def _split_configs(settings: FilterSettings, result: FilterResult) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
+    for split in _there(result):
+        config = {
+            "config_name": split,
+            "data_files": _data_files(split, result, "parquet", folder=""),
+            "description": result.digest,
+        }
+        yield config | ({"default": True} if split == CLEAN else {}), _split_features(settings, split)
+
+
+def _split_features(settings: FilterSettings, split: str) -> list[Any]:
+    """What is in `failed` may not decode: there, rows show the bytes."""
+    if settings.write == "index":
+        return [{"name": field.name, "dtype": _KINDS[field.type]} for field in write_index.SCHEMA]
+    image = {"image": {"decode": False}} if split == FAILED else "image"
+    sidecar = [{"name": "name", "dtype": "string"}, {"name": "data", "dtype": "binary"}]
+    nested = {"image": {"name": "image", "dtype": image}, "sidecar": {"name": "sidecar", "list": sidecar}}
+    return [nested.get(f.name) or {"name": f.name, "dtype": _KINDS[f.type]} for f in write_parquet.SCHEMA]
+
+
+def _data_files(split: str, result: FilterResult, suffix: str, *, folder: str) -> list[dict[str, str]]:
+    """Split names of `datasets` and the files of each, below `folder`, e.g. "splits/clean/"."""
+    pattern = f"*-{result.digest}.{suffix}"
+    parts = [part for part in result.parts if part.split("/")[0] == split]
+    paths = [(part.partition("/")[2] or "train", f"splits/{part}/{pattern}") for part in parts]
+    return [{"split": name, "path": path.removeprefix(folder)} for name, path in paths]
+
+
+def _there(result: FilterResult) -> list[str]:
+    """Splits that hold something, clean first: `datasets` cannot load an empty one."""
+    return [split for split in reversed(list(result.splits)) if result.splits[split]]
+
+
+def _loading(store: Store, split: str, result: FilterResult) -> dict[str, Any]:
+    """How a person loads `split`."""
+    subsets = any(part.startswith(f"{split}/") for part in result.parts)
+    glob = f"splits/{split}/{'*/' if subsets else ''}*-{result.digest}.tar"
+    return {"name": split, "variable": split.replace("-", "_"), "subsets": subsets, "glob": store.uri(glob)}
+
+
+class _Counts:
+    """Samples by split and rating, for the table."""
+
+    def __init__(self, result: FilterResult) -> None:
+        self._splits = result.splits
+        self._rated = {(split, rating): samples for split, rating, samples in result.ratings}
+
+    def of(self, split: str) -> dict[str, Any]:
+        safe, unsafe, none = (self._rated.get((split, r), 0) for r in (Rating.SAFE, Rating.UNSAFE, ""))
+        return {"split": split, "samples": self._splits[split], "safe": safe, "unsafe": unsafe, "none": none}
+
+    def rated(self, rating: str) -> int:
+        return sum(samples for (_, of), samples in self._rated.items() if of == rating)
+
+
+def _front_matter(configs: Iterable[tuple[dict[str, Any], list[Any] | None]]) -> str:
+    configs = list(configs)
+    infos = [{"config_name": config["config_name"], "features": f} for config, f in configs if f is not None]
+    matter: dict[str, Any] = {"configs": [config for config, _ in configs]}
+    matter |= {"dataset_info": infos} if infos else {}
+    text: str = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
+def _digest(commits: Iterable[Mapping[str, Commit]]) -> str:
+    lines = sorted(f"{c.policy} {c.shard} {c.sha256}" for of in commits for c in of.values())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _fingerprints(commits: Mapping[str, Commit]) -> str:
+    return ", ".join(sorted({commit.fingerprint for commit in commits.values()}))
+
+
+def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("curate"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["share"] = lambda part, whole: f"{100 * part / whole:.1f} %" if whole else "none"
+    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
+    return environment.get_template(template).render(**facts, **more)
+
+
+def _replace_if_changed(store: Store, name: str, data: bytes) -> None:
+    if not store.exists(name) or store.read(name) != data:
+        store.replace(name, data)

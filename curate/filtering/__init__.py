@@ -1,0 +1,17 @@
+"""From annotations to splits: rules decide, writers copy the original bytes, the card is written last.
+
+| module | does |
+|---|---|
+| conditions | one SQL condition of a rule set -> a checked polars expression |
+| thresholds | cut-offs on p_unsafe -> the columns `unsafe`, `review`, `unscored` |
+| rules | settings -> the split and the reason of each row |
+| decide | annotation files of one shard -> one decision for each sample, several policies combined |
+| subdivide | keys -> train, validation, test |
+| rows | decisions as frozen types, streamed |
+| writer, write_parquet, write_webdataset, write_index | a split's file in one format |
+| copying | a source shard read again, checked against its decisions, and written into split files |
+| tally | counts, and what was removed by category and by label |
+| manifest | which files belong to which rule set; what an older one left behind |
+| run | the stage as a whole |
+| estimate | what each format costs in disk |
+"""

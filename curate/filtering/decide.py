@@ -1,0 +1,84 @@
+"""One decision for each sample of a shard, out of its annotations under one or several policies.
+
+Several policies are combined by the strictest fate (`combine=any_unsafe`): failed, then unsafe, review, further splits
+as declared, clean last. Of policies that agree the first one is named. A sample that was not judged under every policy
+is failed. Everything is lazy and streams; only (index, fate) of one shard is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+
+import polars as pl
+
+from curate.filtering.rules import CLEAN, FAILED, Rules
+from curate.filtering.subdivide import part_column
+from curate.settings import FilterSettings
+
+SCHEMA = pl.Schema(
+    {
+        "key": pl.String(),
+        "shard": pl.String(),
+        "index": pl.Int64(),
+        "sha256": pl.String(),
+        "status": pl.String(),
+        "rating": pl.String(),
+        "category": pl.String(),
+        "category_name": pl.String(),
+        "rationale": pl.String(),
+        "p_unsafe": pl.Float32(),
+        "meta": pl.String(),
+        "policy": pl.String(),
+        "split": pl.String(),
+        "part": pl.String(),
+        "reason": pl.String(),
+    }
+)
+"""Columns of a decision. `policy` is the one that decided; `part` is the folder in splits/, e.g. "clean/train"."""
+
+_INCOMPLETE = "not judged under every policy"
+
+
+def decide(
+    annotations: Mapping[str, pl.LazyFrame], rules: Rules, settings: FilterSettings, *, every_policy: bool = True
+) -> pl.LazyFrame:
+    """Decisions of one shard, in order of index, in `SCHEMA`.
+
+    Args:
+        annotations: rows of the shard by policy, each sorted by index.
+        rules: what they are held against.
+        settings: the shares of `clean`.
+        every_policy: whether a sample without a row under one of the policies is failed; False where each row
+            has a policy of its own.
+    """
+    judged = [
+        rules.apply(rows).with_columns(fate=rules.strictness() * len(annotations) + position)
+        for position, rows in enumerate(annotations.values())
+    ]
+    needed = len(judged) if every_policy else 1
+    decided = judged[0] if len(judged) == 1 else _strictest(judged, needed)
+    return decided.with_columns(_part(settings)).select(SCHEMA.names())
+
+
+def _strictest(judged: list[pl.LazyFrame], needed: int) -> pl.LazyFrame:
+    """Of the rows of each sample the one with the lowest fate.
+
+    The winners are found on a narrow scan of their own, so that the wide rows stream through a merge and a join.
+    """
+    narrow = pl.concat([rows.select("index", "fate") for rows in judged])
+    winners = narrow.group_by("index").agg(pl.col("fate").min(), rows=pl.len())
+    merged = reduce(lambda left, right: left.merge_sorted(right, key="index"), judged)
+    incomplete = pl.col("rows") < needed
+    return merged.join(winners, on=["index", "fate"], how="inner", maintain_order="left").with_columns(
+        split=pl.when(incomplete).then(pl.lit(FAILED)).otherwise("split"),
+        reason=pl.when(incomplete).then(pl.lit(_INCOMPLETE)).otherwise("reason"),
+    )
+
+
+def _part(settings: FilterSettings) -> pl.Expr:
+    split = pl.col("split")
+    if not settings.subdivide:
+        return split.alias("part")
+    subset = part_column(pl.col("key"), settings.subdivide, settings.seed)
+    return pl.when(split == CLEAN).then(pl.format("{}/{}", split, subset)).otherwise(split).alias("part")

@@ -1,0 +1,101 @@
+"""Which files belong to which rule set.
+
+Every file of the stage carries the digest of what decided it, so that files of two rule sets never mix. A rule set
+registers as splits/<digest>.json before its first file is written, and is marked complete after the card points to it;
+only then is what others left behind deleted. An interrupted stage thus never leaves files that nobody knows of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curate.ledger import Commit
+from curate.settings import DatasetSettings, FilterSettings
+from curate.store import Store
+
+FOLDER = "splits"
+FORMAT_VERSION = 1
+"""Changes whenever the same decisions would be written differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A rule set's claim on files in splits/.
+
+    Attributes:
+        digest: eight hexadecimal digits in every file name.
+        parts: folders below splits/ that it may write to, e.g. "review" or "clean/train".
+        result: what the finished stage reported; None while it is under way.
+    """
+
+    digest: str
+    parts: tuple[str, ...]
+    result: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the manifest in the store."""
+        return f"{FOLDER}/{self.digest}.json"
+
+    def file(self, part: str, shard: str, suffix: str) -> str:
+        """Name of a shard's file in `part`."""
+        return f"{FOLDER}/{part}/{shard}-{self.digest}.{suffix}"
+
+    def side_file(self, what: str) -> str:
+        """Name of a file about all splits, e.g. the ledger of removals."""
+        return f"{FOLDER}/{what}-{self.digest}.parquet"
+
+    def to_json(self) -> bytes:
+        """Readable JSON."""
+        record = {"digest": self.digest, "parts": self.parts, "result": self.result}
+        return json.dumps(record, indent=1, ensure_ascii=False).encode()
+
+
+def digest_of(settings: FilterSettings, dataset: DatasetSettings, commits: Iterable[Commit]) -> str:
+    """Eight hexadecimal digits of everything that can change a split file; the order of rules is part of it."""
+    record = {
+        "version": FORMAT_VERSION,
+        "filter": settings.model_dump(mode="json", exclude={"name"}),
+        "dataset": dataset.model_dump(mode="json", include={"caption", "label", "policy_column", "image", "key"}),
+        "commits": sorted([c.policy, c.shard, c.fingerprint, c.plan_hash, c.sha256] for c in commits),
+    }
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:8]
+
+
+def read_manifests(store: Store) -> list[Manifest]:
+    """All rule sets that have, or may have, files in the store."""
+    names = [name for name in store.names(FOLDER) if name.endswith(".json")]
+    records = [json.loads(store.read(f"{FOLDER}/{name}")) for name in names]
+    return [Manifest(digest=r["digest"], parts=tuple(r["parts"]), result=r["result"]) for r in records]
+
+
+def forget_others(store: Store, current: Manifest, cards: Iterable[str]) -> None:
+    """Delete every file of other rule sets, their manifests last.
+
+    Args:
+        store: the run's folder.
+        current: the rule set that the card points to.
+        cards: names of the current splits' own cards, which stay.
+    """
+    keep = set(cards)
+    for other in read_manifests(store):
+        if other.digest != current.digest:
+            _forget(store, other, keep)
+
+
+def _forget(store: Store, manifest: Manifest, cards: set[str]) -> None:
+    for part in manifest.parts:
+        folder = f"{FOLDER}/{part}"
+        for name in store.names(folder):
+            if name.rpartition(".")[0].endswith(f"-{manifest.digest}"):
+                store.delete(f"{folder}/{name}")
+    for card in {f"{FOLDER}/{part.split('/')[0]}/README.md" for part in manifest.parts} - cards:
+        store.delete(card)
+    for name in store.names(FOLDER):
+        if name.endswith(f"-{manifest.digest}.parquet"):
+            store.delete(f"{FOLDER}/{name}")
+    store.delete(manifest.name)

@@ -1,0 +1,106 @@
+"""What a filter stage reports: counts that the card, the summary and the report show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from curate.filtering.removals import count, with_label
+from curate.filtering.rules import CLEAN, Rules
+from curate.settings import DatasetSettings, FilterSettings
+
+TOP_LABELS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterResult:
+    """Counts of samples unless said otherwise.
+
+    Attributes:
+        digest: in the name of every file that was written.
+        write: the format of the split files.
+        splits: by split, zeros included, strictest first.
+        parts: by folder below splits/, where there are any; differs from `splits` where `clean` is subdivided.
+        files: number of files by folder.
+        statuses: by status.
+        ratings: by split and rating ("" for none).
+        categories: removed samples by category code of the answer ("" for none) and split.
+        reasons: removed samples by split and reason.
+        labels: the labels of the source that lost the largest shares, as (label, total, removed); at most `TOP_LABELS`.
+        pending: number of shards of the plan that are not judged yet and therefore in no split.
+    """
+
+    digest: str
+    write: str
+    splits: Mapping[str, int]
+    parts: Mapping[str, int]
+    files: Mapping[str, int]
+    statuses: Mapping[str, int]
+    ratings: Sequence[Sequence[Any]]
+    categories: Sequence[Sequence[Any]]
+    reasons: Sequence[Sequence[Any]]
+    labels: Sequence[Sequence[Any]]
+    pending: int
+
+    @property
+    def samples(self) -> int:
+        """All samples that have a fate."""
+        return sum(self.splits.values())
+
+    @property
+    def removed(self) -> int:
+        """Samples that are not in `clean`."""
+        return self.samples - self.splits[CLEAN]
+
+    def to_record(self) -> dict[str, Any]:
+        """As plain JSON; `FilterResult(**record)` reads it back."""
+        return asdict(self)
+
+
+def tally(
+    decisions: pl.LazyFrame,
+    rules: Rules,
+    settings: FilterSettings,
+    dataset: DatasetSettings,
+    digest: str,
+    pending: int,
+) -> FilterResult:
+    """Count `decisions`, streaming."""
+    removed = decisions.filter(pl.col("split") != CLEAN)
+    by_split = _by_one(count(decisions, "split"))
+    files = decisions.group_by("part").agg(pl.col("shard").n_unique()).sort("part").collect(engine="streaming")
+    return FilterResult(
+        digest=digest,
+        write=settings.write,
+        splits={split: by_split.get(split, 0) for split in rules.splits},
+        parts=_by_one(count(decisions, "part")),
+        files=dict(files.iter_rows()),
+        statuses=_by_one(count(decisions, "status")),
+        ratings=_flat(count(decisions, "split", "rating")),
+        categories=_flat(count(removed, "category", "category_name", "split")),
+        reasons=_flat(count(removed, "split", "reason")),
+        labels=_top_labels(decisions, dataset),
+        pending=pending,
+    )
+
+
+def _by_one(counts: list[tuple[tuple[str | None, ...], int]]) -> dict[str, int]:
+    return {values[0] or "": rows for values, rows in counts}
+
+
+def _flat(counts: list[tuple[tuple[str | None, ...], int]]) -> list[list[Any]]:
+    return [[*(value or "" for value in values), rows] for values, rows in counts]
+
+
+def _top_labels(decisions: pl.LazyFrame, dataset: DatasetSettings) -> list[list[Any]]:
+    if dataset.label is None:
+        return []
+    removed = (pl.col("split") != CLEAN).sum()
+    table = with_label(decisions, dataset).group_by("label").agg(total=pl.len(), removed=removed)
+    share = pl.col("removed") / pl.col("total")
+    top = table.filter(pl.col("removed") > 0).sort(share, "removed", "label", descending=[True, True, False])
+    rows = top.head(TOP_LABELS).collect(engine="streaming").iter_rows()
+    return [["" if value is None else value for value in row] for row in rows]

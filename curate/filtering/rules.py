@@ -1,0 +1,150 @@
+"""Rules: settings -> the split and the reason of each annotation row.
+
+The first split whose condition holds wins; a row that matches none goes to `review`. Two things stand above every
+rule, so that no rule can undo them (fail closed):
+
+- what was not judged goes to `failed`;
+- what a threshold applies to, but has no p_unsafe, goes to `review`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.filtering.conditions import constant, parse_condition
+from curate.filtering.thresholds import COLUMNS, check_thresholds, threshold_columns
+from curate.settings import FilterSettings
+from curate.tables import SCHEMA
+from curate.types import Rating, Status
+
+CLEAN, REVIEW, UNSAFE, FAILED = "clean", "review", "unsafe", "failed"
+RESERVED = frozenset({"annotations", "removed", "default", "all"})
+
+_TYPES: dict[str, pl.DataType] = {
+    "float": pl.Float64(),
+    "int": pl.Int64(),
+    "string": pl.String(),
+    "bool": pl.Boolean(),
+}
+_NAME = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+_JUDGED = (pl.col("status") == Status.LABELLED.value) & pl.col("rating").is_in([r.value for r in Rating])
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Checked rules.
+
+    Attributes:
+        splits: every split a row can get, strictest first: failed, unsafe, review, others as declared, clean.
+        fields: declared sidecar fields, by type name.
+    """
+
+    splits: tuple[str, ...]
+    fields: dict[str, str]
+    _conditions: tuple[tuple[str, pl.Expr], ...]
+    _settings: FilterSettings
+
+    def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """`rows` of the annotation schema with the columns `split` and `reason`."""
+        return (
+            rows.with_columns(sidecar_field(name, kind) for name, kind in self.fields.items())
+            .with_columns(threshold_columns(self._settings))
+            .with_columns(self._split(), self._reason())
+            .drop(*COLUMNS, *self.fields)
+        )
+
+    def strictness(self) -> pl.Expr:
+        """Position of `split` in `splits` as int64: the lower, the stricter."""
+        order = pl.Series(range(len(self.splits)), dtype=pl.Int64)
+        return pl.col("split").replace_strict(pl.Series(self.splits), order, return_dtype=pl.Int64)
+
+    def _split(self) -> pl.Expr:
+        return self._choose({name: name for name, _ in self._conditions}, FAILED, REVIEW, REVIEW).alias("split")
+
+    def _reason(self) -> pl.Expr:
+        because = {name: f"rule {name}" for name, _ in self._conditions}
+        failed = pl.format("not judged: {}", pl.col("status"))
+        return self._choose(because, failed, "no p_unsafe for the threshold", "no rule holds").alias("reason")
+
+    def _choose(self, by_rule: dict[str, str], unjudged: str | pl.Expr, unscored: str, unmatched: str) -> pl.Expr:
+        """One value for each row; `fill_null` makes a condition that is unknown not hold."""
+        chosen = pl.lit(unmatched)
+        for name, condition in reversed(self._conditions):
+            chosen = pl.when(condition.fill_null(value=False)).then(pl.lit(by_rule[name])).otherwise(chosen)
+        chosen = pl.when(pl.col("unscored")).then(pl.lit(unscored)).otherwise(chosen)
+        unjudged = pl.lit(unjudged) if isinstance(unjudged, str) else unjudged
+        return pl.when(_JUDGED.fill_null(value=False)).then(chosen).otherwise(unjudged)
+
+
+def compile_rules(settings: FilterSettings, codes: Iterable[str]) -> Rules:
+    """Check `settings` against the annotation schema and the categories `codes` of the policies that decide.
+
+    Raises:
+        InputError: one line that names the setting and says how to mend it.
+    """
+    check_thresholds(settings, codes)
+    _check_names(settings)
+    schema = _schema(settings)
+    conditions = tuple(
+        (name, parse_condition(sql, schema, f"filter.splits.{name}")) for name, sql in settings.splits.items()
+    )
+    _check_possible(conditions)
+    own = [name for name in settings.splits if name not in (UNSAFE, REVIEW, CLEAN)]
+    return Rules((FAILED, UNSAFE, REVIEW, *own, CLEAN), dict(settings.fields), conditions, settings)
+
+
+def sidecar_field(name: str, kind: str) -> pl.Expr:
+    """Field `name` of the JSON in `meta` as a column of type `kind`; null where absent or of another type."""
+    quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+    text = pl.col("meta").str.json_path_match(f"$['{quoted}']")
+    if kind == "bool":
+        lower = text.str.to_lowercase()
+        return pl.when(lower.is_in(["true", "false"])).then(lower == "true").alias(name)
+    if kind == "int":
+        whole = text.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+        return text.cast(pl.Int64, strict=False).fill_null(whole).alias(name)
+    return text.cast(_TYPES[kind], strict=False).alias(name)
+
+
+def _schema(settings: FilterSettings) -> pl.Schema:
+    """What a condition may use."""
+    annotation = pl.DataFrame(SCHEMA.empty_table()).schema
+    derived = {name: pl.Boolean() for name in COLUMNS}
+    return pl.Schema({**annotation, **derived, **{name: _TYPES[kind] for name, kind in settings.fields.items()}})
+
+
+def _check_names(settings: FilterSettings) -> None:
+    if not settings.splits:
+        raise InputError("filter.splits: empty, so everything would go to review; choose rules, e.g. filter=default")
+    for name in settings.splits:
+        if name == FAILED:
+            raise InputError("filter.splits.failed: what was not judged goes there by itself; choose another name")
+        if name in RESERVED or not _NAME.fullmatch(name):
+            raise InputError(f"filter.splits.{name}: not a usable name; take letters, digits, _ and single -")
+    for name in settings.fields:
+        if name in SCHEMA.names or name in COLUMNS:
+            raise InputError(f"filter.fields.{name}: is a column already; use it in rules without declaring it")
+
+
+def _check_possible(conditions: Iterable[tuple[str, pl.Expr]]) -> None:
+    """Refuse splits that no row can reach, for all that can be told without the rows.
+
+    Only judged rows meet a condition, so one that depends on `status` alone is a constant too.
+    """
+    judged = pl.DataFrame({"status": [Status.LABELLED.value]})
+    takes_all: str | None = None
+    for name, condition in conditions:
+        if takes_all is not None:
+            raise InputError(f"filter.splits.{name}: can hold no row, {takes_all} before it takes all; move it up")
+        value = constant(condition, judged)
+        if value is False:
+            raise InputError(
+                f"filter.splits.{name}: can hold no row; rules see labelled rows only, "
+                "and the condition is never true for those"
+            )
+        takes_all = name if value else None

@@ -1,0 +1,122 @@
+"""What one run of the filter stage works with, checked before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.filtering.formats import FORMATS
+from curate.filtering.manifest import Manifest, digest_of
+from curate.filtering.rules import CLEAN, Rules, compile_rules
+from curate.filtering.subdivide import check_shares
+from curate.filtering.writer import Format
+from curate.ledger import Commit, annotation_name, read_commits
+from curate.policy import Policy
+from curate.settings import DatasetSettings, FilterSettings
+from curate.store import Store
+from curate.types import ShardRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A rule set on its way over a run's folder.
+
+    Attributes:
+        shards: of the plan, those that every deciding policy has a commit for.
+        commits: of these shards, by policy and shard id.
+        manifest: names every file.
+    """
+
+    store: Store
+    settings: FilterSettings
+    dataset: DatasetSettings
+    rules: Rules
+    shards: tuple[ShardRef, ...]
+    commits: Mapping[str, Mapping[str, Commit]]
+    manifest: Manifest
+
+    @property
+    def form(self) -> Format:
+        """The format of the split files."""
+        return FORMATS[self.settings.write]
+
+    def annotations(self, shard: str) -> dict[str, pl.LazyFrame]:
+        """A shard's annotation rows by policy."""
+        return {p: pl.scan_parquet(self.store.uri(annotation_name(p, shard))) for p in self.commits}
+
+
+def prepare(
+    store: Store,
+    settings: FilterSettings,
+    dataset: DatasetSettings,
+    plan: Sequence[ShardRef],
+    policies: Mapping[str, Policy],
+) -> Stage:
+    """Check every setting against what is there, before anything is written.
+
+    Raises:
+        InputError: names the setting.
+    """
+    deciding = _deciding(settings, policies)
+    rules = compile_rules(settings, [code for p in deciding for code in policies[p].categories])
+    check_shares(settings.subdivide)
+    found = {policy: {commit.shard: commit for commit in read_commits(store, policy)} for policy in deciding}
+    shards = tuple(shard for shard in plan if all(shard.id in commits for commits in found.values()))
+    if not shards:
+        raise InputError(
+            f"{store.uri('')}: no shard is judged yet under {', '.join(deciding)}; start `curate run` before `filter`"
+        )
+    commits = {policy: {shard.id: of[shard.id] for shard in shards} for policy, of in found.items()}
+    digest = digest_of(settings, dataset, [c for of in commits.values() for c in of.values()])
+    stage = Stage(
+        store=store,
+        settings=settings,
+        dataset=dataset,
+        rules=rules,
+        shards=shards,
+        commits=commits,
+        manifest=Manifest(digest=digest, parts=_parts(rules, settings)),
+    )
+    _check_fields(stage)
+    return stage
+
+
+def _deciding(settings: FilterSettings, policies: Mapping[str, Policy]) -> list[str]:
+    if settings.policy is None:
+        return list(policies)
+    if settings.policy not in policies:
+        raise InputError(f"filter.policy={settings.policy}: this run has {', '.join(policies)}; name one of them")
+    return [settings.policy]
+
+
+def _parts(rules: Rules, settings: FilterSettings) -> tuple[str, ...]:
+    subsets = [f"{CLEAN}/{name}" for name in settings.subdivide] or [CLEAN]
+    return tuple(part for split in rules.splits for part in (subsets if split == CLEAN else [split]))
+
+
+def _check_fields(stage: Stage) -> None:
+    """A declared field that no sidecar has is a typing error that would send everything to review."""
+    missing = list(stage.settings.fields)
+    for shard in stage.shards:
+        missing = [name for name in missing if not _holds_field(stage, shard.id, name)]
+    if missing:
+        raise InputError(f"filter.fields.{missing[0]}: no sidecar of this run has it; its fields are {_fields(stage)}")
+
+
+def _holds_field(stage: Stage, shard: str, name: str) -> bool:
+    there = pl.col("meta").str.contains(json.dumps(name, ensure_ascii=False), literal=True)
+    return bool(_any_annotations(stage, shard).select(there.any()).collect(engine="streaming").item())
+
+
+def _any_annotations(stage: Stage, shard: str) -> pl.LazyFrame:
+    """The rows under the first policy: `meta` is the same under all."""
+    return next(iter(stage.annotations(shard).values()))
+
+
+def _fields(stage: Stage) -> str:
+    rows = _any_annotations(stage, stage.shards[0].id).select("meta").head(100).collect()
+    return ", ".join(dict.fromkeys(name for meta in rows["meta"] if meta for name in json.loads(meta))) or "none"

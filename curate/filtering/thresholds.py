@@ -1,0 +1,70 @@
+"""Cut-offs on p_unsafe as three columns that rules can use.
+
+`unsafe`    the row counts as unsafe: p_unsafe >= the unsafe threshold, or the model's own rating where there is none.
+`review`    the row lies in the band [review threshold, unsafe).
+`unscored`  a threshold applies but the row has no p_unsafe to hold against it.
+
+A category's thresholds apply to rows whose answer names that category; each of the two falls back to the general one.
+Comparisons are made in float32, as p_unsafe is stored: a printed 0.7 is then on the same side as the stored 0.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.settings import FilterSettings
+from curate.types import Rating
+
+COLUMNS = ("unsafe", "review", "unscored")
+_NO_CATEGORY = "NA"
+
+
+def check_thresholds(settings: FilterSettings, codes: Iterable[str]) -> None:
+    """Refuse categories no policy has, and bands that can hold nothing.
+
+    Raises:
+        InputError: names the setting.
+    """
+    known = [*dict.fromkeys(codes), _NO_CATEGORY]
+    for code in settings.by_category:
+        if code not in known:
+            raise InputError(f"filter.by_category.{code}: no policy of this run has it; codes are {', '.join(known)}")
+    _check_band("filter.thresholds", settings.thresholds.unsafe, settings.thresholds.review)
+    for code in settings.by_category:
+        _check_band(f"filter.by_category.{code}", _of(settings, code, "unsafe"), _of(settings, code, "review"))
+
+
+def threshold_columns(settings: FilterSettings) -> list[pl.Expr]:
+    """The columns `unsafe`, `review` and `unscored` over `rating`, `category` and `p_unsafe`."""
+    p = pl.col("p_unsafe").fill_nan(None)
+    unsafe_at, review_at = _cut_off(settings, "unsafe"), _cut_off(settings, "review")
+    unsafe = pl.when(unsafe_at.is_null()).then(pl.col("rating") == Rating.UNSAFE.value).otherwise(p >= unsafe_at)
+    review = pl.when(review_at.is_null()).then(pl.lit(value=False)).otherwise((p >= review_at) & ~unsafe)
+    unscored = (unsafe_at.is_not_null() | review_at.is_not_null()) & p.is_null()
+    return [unsafe.alias("unsafe"), review.alias("review"), unscored.alias("unscored")]
+
+
+def _cut_off(settings: FilterSettings, which: str) -> pl.Expr:
+    general = pl.lit(getattr(settings.thresholds, which), dtype=pl.Float32)
+    codes = list(settings.by_category)
+    if not codes:
+        return general
+    values = pl.Series([_of(settings, code, which) for code in codes], dtype=pl.Float32)
+    return pl.col("category").replace_strict(pl.Series(codes), values, default=general, return_dtype=pl.Float32)
+
+
+def _of(settings: FilterSettings, code: str, which: str) -> float | None:
+    own: float | None = getattr(settings.by_category[code], which)
+    general: float | None = getattr(settings.thresholds, which)
+    return general if own is None else own
+
+
+def _check_band(where: str, unsafe: float | None, review: float | None) -> None:
+    if unsafe is not None and review is not None and review >= unsafe:
+        raise InputError(
+            f"{where}: review is {review} and unsafe {unsafe}, so the band [review, unsafe) holds nothing; "
+            "set review below unsafe"
+        )
