@@ -17,7 +17,7 @@ from itertools import islice
 
 from curate.committing import Identity, Pass
 from curate.engines.base import Engine, Payload
-from curate.errors import Drained, InvalidOutput, RequestRejected
+from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
 from curate.flow import Gate, GateClosed, Ticket, in_thread
 from curate.ledger import Commit, commit_name
 from curate.preparing import Prepared, PreparerPool
@@ -172,6 +172,8 @@ async def _ask(blank: Annotation, payload: Payload | Failure, question: Question
         answer = await engine.judge(payload, question)
     except RequestRejected as error:
         return _failed(blank, Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error)))
+    except InputQuarantined as error:
+        return _failed(blank, Failure(status=Status.ENGINE_FAILURE, detail=str(error)))
     counted = _counted(blank, answer)
     try:
         verdict = parse_answer(answer.text, question)

@@ -64,5 +64,9 @@ class InvalidOutput(CurateError):
     """The engine's answer does not parse or names what the policy does not have."""
 
 
+class InputQuarantined(CurateError):
+    """This one input kills the engine; it is given up, and nothing else with it."""
+
+
 class EngineDead(CurateError):
     """The engine is gone or does not answer; nothing more will come from it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from curate import committing
 from curate.annotate import Workshop
 from curate.engines import make_engine
+from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
@@ -101,7 +102,7 @@ def annotate(run: Run) -> Outcome:
 
 async def _annotate(run: Run) -> Outcome:
     settings = run.settings
-    engine = make_engine(settings.model, settings.engine)
+    engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     claims = Claims(run.store, worker_id())
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
     async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
