@@ -62,8 +62,6 @@ def _errors(p: Floats, unsafe: Bools) -> Floats:
 def _binned(p: Floats, unsafe: Bools) -> tuple[Floats, Floats, Floats]:
     """Rows, summed p and Unsafe rows of each bin; shapes (BINS,)."""
     place = np.minimum((p * BINS).astype(np.int64), BINS - 1)
-    n, total_p, total_unsafe = (
-        np.bincount(place, weights=weights, minlength=BINS).astype(np.float64)
-        for weights in (np.ones_like(p), p, unsafe)
-    )
+    weights = (np.ones_like(p), p, unsafe)
+    n, total_p, total_unsafe = (np.bincount(place, w, minlength=BINS).astype(np.float64) for w in weights)
     return n, total_p, total_unsafe

@@ -1,0 +1,187 @@
+"""`evaluate`: metrics of any annotations against a gold set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import polars as pl
+
+from curate.errors import ExitCode, InputError
+from curate.evaluation.assess import Assessment, assess
+from curate.evaluation.calibration import Method, save_calibration
+from curate.evaluation.compare import compare
+from curate.evaluation.document import write_metrics
+from curate.evaluation.gold import Gold, read_gold
+from curate.evaluation.outcomes import Outcomes, join
+from curate.evaluation.plots import write_plots
+from curate.evaluation.predictions import distinct_names, read_predictions
+from curate.evaluation.report_md import render, score_table
+from curate.evaluation.thresholds import Target, write_filter
+
+SUMMARY = "metrics of any annotations against a gold set"
+EXAMPLE = "python -m curate evaluate predictions=runs/mine gold=gold.csv recall=0.95"
+
+_METHODS: Mapping[str, Method | None] = {"auto": None, "isotonic": "isotonic", "platt": "platt"}
+_KNOWN = (
+    "predictions",
+    "gold",
+    "output.dir",
+    "policy",
+    "recall",
+    "cost_fn",
+    "cost_fp",
+    "calibration",
+    "unlabelled",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for on the command line."""
+
+    predictions: tuple[Path, ...]
+    gold: str
+    folder: Path
+    policy: str | None
+    target: Target | None
+    method: Method | None
+    unlabelled: Path | None
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Evaluate, write the files, print the table.
+
+    Raises:
+        InputError: an argument or a file is wrong; one line.
+    """
+    request = parse(argv)
+    _require_extra()
+    gold = read_gold(request.gold)
+    assessments = _assess_all(request, gold)
+    _write(request, gold, assessments)
+    sys.stdout.write(f"{score_table(assessments)}\n\n{request.folder}: metrics.json, evaluation.md and plots\n")
+    return ExitCode.DONE
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The request behind `key=value` arguments; predictions may be repeated or a comma list.
+
+    Raises:
+        InputError: an argument is unknown, incomplete, no number, or missing.
+    """
+    given: dict[str, str] = {}
+    predictions: list[Path] = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        if key not in _KNOWN or not equals or not value:
+            raise InputError(f"{argument}: not an argument of evaluate; give {', '.join(f'{k}=' for k in _KNOWN)}")
+        if key == "predictions":
+            predictions += [Path(item) for item in value.split(",") if item]
+        given[key] = value
+    if not predictions or "gold" not in given:
+        raise InputError(f"evaluate: needs predictions= and gold=, as in: {EXAMPLE}")
+    if "unlabelled" in given and len(predictions) > 1:
+        raise InputError("unlabelled: is corrected for the errors of one safeguard; give its predictions alone")
+    beside = predictions[0] if predictions[0].is_dir() else predictions[0].parent
+    return Request(
+        predictions=tuple(predictions),
+        gold=given["gold"],
+        folder=Path(given.get("output.dir", beside)),
+        policy=given.get("policy"),
+        target=_target(given),
+        method=_method(given.get("calibration", "auto")),
+        unlabelled=Path(given["unlabelled"]) if "unlabelled" in given else None,
+    )
+
+
+def _target(given: Mapping[str, str]) -> Target | None:
+    costs = [key for key in ("cost_fn", "cost_fp") if key in given]
+    if "recall" in given:
+        recall = _number("recall", given["recall"])
+        if costs or not 0 < recall <= 1:
+            raise InputError(f"recall={given['recall']}: give a number above 0 and up to 1, and no costs beside it")
+        return Target(recall=recall)
+    if not costs:
+        return None
+    if len(costs) == 1:
+        raise InputError(f"{costs[0]}: costs come in pairs; give both cost_fn= and cost_fp=")
+    return Target(cost_fn=_cost("cost_fn", given), cost_fp=_cost("cost_fp", given))
+
+
+def _cost(key: str, given: Mapping[str, str]) -> float:
+    value = _number(key, given[key])
+    if not 0 < value < float("inf"):
+        raise InputError(f"{key}={given[key]}: a cost is a number above 0")
+    return value
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{key}={text}: not a number") from error
+
+
+def _method(text: str) -> Method | None:
+    if text not in _METHODS:
+        raise InputError(f"calibration={text}: choose one of {', '.join(_METHODS)}")
+    return _METHODS[text]
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("sklearn", "scipy", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"evaluate: {', '.join(missing)} not installed; pip install 'curate[tune]'")
+
+
+def _assess_all(request: Request, gold: Gold) -> list[Assessment]:
+    unlabelled = None if request.unlabelled is None else _read_unlabelled(request.unlabelled, request.policy)
+    return [
+        assess(
+            name,
+            _outcomes(request, gold, path),
+            method=request.method,
+            target=request.target,
+            unlabelled=unlabelled,
+        )
+        for name, path in zip(distinct_names(request.predictions), request.predictions, strict=True)
+    ]
+
+
+def _outcomes(request: Request, gold: Gold, path: Path) -> Outcomes:
+    return join(gold, read_predictions(path, request.policy), by_policy=request.policy is None)
+
+
+def _read_unlabelled(path: Path, policy: str | None) -> pl.DataFrame:
+    rows = read_predictions(path, policy)
+    policies = rows["policy"].drop_nulls().unique().sort()
+    if len(policies) > 1:
+        raise InputError(f"{path}: holds the policies {', '.join(policies)}; choose one with policy={policies[0]}")
+    return rows
+
+
+def _write(request: Request, gold: Gold, assessments: Sequence[Assessment]) -> None:
+    folder = request.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    first = assessments[0]
+    differences = [compare((first.name, first.outcomes), (a.name, a.outcomes)) for a in assessments[1:]]
+    write_metrics(gold, assessments, differences, folder / "metrics.json")
+    (folder / "evaluation.md").write_text(render(gold, assessments, differences), encoding="utf-8")
+    write_plots(assessments, folder)
+    for assessment in assessments:
+        suffix = f".{assessment.name.replace('/', '-')}" if len(assessments) > 1 else ""
+        _write_rules(assessment, folder, suffix)
+
+
+def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> None:
+    """The files that `run` and `filter` read."""
+    if assessment.reliability and assessment.reliability.fitted:
+        save_calibration(assessment.reliability.fitted, folder / f"calibration{suffix}.json")
+    if assessment.points:
+        points = assessment.points
+        write_filter(points.common, points.target, folder / f"filter{suffix}.yaml")
+        write_filter(points.by_category, points.target, folder / f"filter-by-category{suffix}.yaml")
