@@ -44,6 +44,7 @@ class ShardRef:
         bytes: size when planned, None where unknown.
         samples: number of samples, None where it cannot be known without reading.
         version: what changes when the content does (size and mtime, or an ETag), None where unknown.
+        take: how many of its samples belong to the run, the first ones; None means all.
     """
 
     id: str
@@ -53,6 +54,7 @@ class ShardRef:
     bytes: int | None = None
     samples: int | None = None
     version: str | None = None
+    take: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ class Sample:
         image_at: how many of the sidecar's entries stand before the image in the source.
         sidecar: everything else of the sample, exact bytes by name, in the order of the source.
         meta: the sidecar as a person reads it (caption, url, ...); JSON-serialisable.
-        failure: what the source itself found wrong, e.g. a null image.
+        failure: what the source itself found wrong, e.g. an image too large to hold.
+        sha256: of an image that is there but too large to hold (`image` is None then); else None.
     """
 
     key: str
@@ -86,6 +89,7 @@ class Sample:
     sidecar: Mapping[str, bytes] = field(default_factory=dict)
     meta: Mapping[str, object] = field(default_factory=dict)
     failure: Failure | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from curate.settings import DatasetSettings
-from curate.types import Damage, Sample, ShardRef
+from curate.types import Damage, Failure, Sample, ShardRef, Status
+
+IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
 
 
 class ShardBroken(Exception):
@@ -21,7 +25,10 @@ class Source(Protocol):
     """A format: how its shards are found, and how one shard is read.
 
     `samples` streams: its memory does not grow with the shard. It is deterministic: two readings of an
-    unchanged shard yield equal samples in equal order.
+    unchanged shard yield equal samples in equal order. It does not look at `ShardRef.take` or `ShardRef.version`.
+
+    An image of more than `dataset.max_bytes` is not held: the sample comes with `image=None`, a `too_many_bytes`
+    failure and the image's sha256. Whoever needs its bytes reads with `unlimited(dataset)`.
     """
 
     format: str
@@ -38,8 +45,41 @@ class Source(Protocol):
         """The samples of `shard`, index from 0 without gaps.
 
         Raises:
-            ShardUnreadable: the shard cannot be opened at all.
-            ShardBroken: it breaks off; what was yielded before stands.
+            ShardUnreadable: the shard cannot be opened, or the storage fails while it is read.
+            ShardBroken: its content breaks off; what was yielded before stands.
             InputError: the data needs a decision of the user (e.g. two images in one sample).
         """
         ...
+
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+        """How many samples `samples` would yield, without reading more than it takes to see `most` of them.
+
+        Raises:
+            ShardUnreadable: the shard cannot be opened.
+        """
+        ...
+
+    def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
+        """What `ShardRef.version` would be if the plan were made now.
+
+        Raises:
+            ShardUnreadable: the shard is not there.
+        """
+        ...
+
+
+def unlimited(dataset: DatasetSettings) -> DatasetSettings:
+    """`dataset` with every image held, however large: how the split stage reads, one sample at a time."""
+    return dataset.model_copy(update={"max_bytes": sys.maxsize})
+
+
+def too_many_bytes(size: int, dataset: DatasetSettings) -> Failure:
+    """The failure of an image that is not held."""
+    return Failure(status=Status.TOO_MANY_BYTES, detail=f"{size} bytes, limit {dataset.max_bytes}")
+
+
+def shard_id(stem: str, url: str, part: str = "") -> str:
+    """An id that is safe as a file name, readable, and depends on nothing but `url` and `part`."""
+    readable = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in stem)
+    digest = hashlib.sha256(f"{url}\n{part}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{readable[:80] or 'shard'}-{digest[:8]}"

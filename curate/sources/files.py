@@ -1,0 +1,254 @@
+"""Files behind paths and fsspec URLs: which are there, what tells that one has changed, and reading one.
+
+Local files go through `os`, because fsspec reports a link's own time in listings but its target's time elsewhere.
+Everything here is about whole folders at a time where it can be: a plan may have 100,000 shards.
+"""
+
+# Paths stay strings: they are one kind of URL here, and there may be millions.
+# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH207, PTH208
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from curate.errors import ShardUnreadable
+
+STORAGE_ERRORS = (OSError, aiohttp.ClientError)
+"""What fsspec raises where the storage, not the content, is at fault."""
+
+# In the order in which they tell most; size and time are what is left.
+_CONTENT_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "sha256", "blob_id")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated")
+_SCHEME = re.compile(r"((?:\w+::)*)(\w+)://")
+_HTTP = re.compile(r"(?:\w+::)*https?://")
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file or folder; `version` changes when its content does, None where the storage does not tell."""
+
+    url: str
+    size: int | None
+    version: str | None
+    is_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that one set of `storage_options` gives access to. Methods raise the errors in STORAGE_ERRORS."""
+
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def canonical(self, url: str) -> str:
+        """One spelling for each file: absolute paths without `file://`, and URLs as listings spell them."""
+        fs, path = self._fs(url)
+        return path if isinstance(fs, LocalFileSystem) else _like(url, path)
+
+    def is_pattern(self, url: str) -> bool:
+        """Whether `url` is a glob; in a web address a question mark starts the query."""
+        return any(sign in url for sign in ("*[" if _HTTP.match(url) else "*?["))
+
+    def existing(self, urls: Iterable[str]) -> set[str]:
+        """Those of the canonical `urls` that are there; lists each folder once."""
+        children = defaultdict(list)
+        for url in urls:
+            children[_parent(url)].append(url)
+        return {url for parent, wanted in children.items() for url in self._existing(parent, wanted)}
+
+    def glob(self, pattern: str) -> list[FileInfo]:
+        """What a canonical `pattern` matches, sorted by name; hidden files only where the pattern names them."""
+        fs, path = self._fs(pattern)
+        if isinstance(fs, LocalFileSystem):
+            return [_local(found) for found in sorted(glob.glob(path, recursive=True)) if os.path.exists(found)]
+        found = fs.glob(path, detail=True)
+        return [_remote(pattern, info) for _, info in sorted(found.items())]
+
+    def walk(self, folder: str) -> list[FileInfo]:
+        """All files below a canonical `folder`, sorted by name, without hidden files and folders (".name")."""
+        fs, path = self._fs(folder)
+        if isinstance(fs, LocalFileSystem):
+            return sorted(_walk_local(path, frozenset()), key=lambda info: info.url)
+        found = fs.find(path, detail=True)
+        hidden = re.compile(r"(^|/)\.")
+        return [_remote(folder, i) for name, i in sorted(found.items()) if not hidden.search(name.removeprefix(path))]
+
+    def info(self, url: str) -> FileInfo:
+        """One file or folder."""
+        fs, path = self._fs(url)
+        return _local(path) if isinstance(fs, LocalFileSystem) else _remote(url, fs.info(path))
+
+    def infos(self, urls: Sequence[str]) -> list[FileInfo]:
+        """Of every one of the canonical `urls`, in their order; lists remote folders once."""
+        listed = {parent: self._listed(parent) for parent in _crowded(urls)}
+        return [listed.get(_parent(url), {}).get(url) or self.info(url) for url in urls]
+
+    def open(self, url: str, buffer: int = 2**20) -> io.BufferedReader:
+        """A reader whose every failure of the storage is a ShardUnreadable, so that what else goes wrong is content.
+
+        Args:
+            url: of a file.
+            buffer: bytes read ahead.
+
+        Raises:
+            ShardUnreadable: at once or at any read.
+        """
+        try:
+            fs, path = self._fs(url)
+            return io.BufferedReader(_Guarded(url, fs.open(path, "rb")), buffer)
+        except STORAGE_ERRORS as error:
+            raise unreadable(url, error) from error
+
+    def _fs(self, url: str) -> tuple[Any, str]:
+        fs, path = url_to_fs(url, **self.storage_options)
+        return fs, path
+
+    def _existing(self, parent: str, urls: list[str]) -> Iterator[str]:
+        fs, path = self._fs(parent)
+        if isinstance(fs, LocalFileSystem):
+            names = set(os.listdir(path)) if os.path.isdir(path) else set()
+            return (url for url in urls if os.path.basename(url) in names)
+        if len(urls) == 1 or _HTTP.match(parent):
+            return (url for url in urls if fs.exists(self._fs(url)[1]))
+        listed = self._listed(parent)
+        return (url for url in urls if url in listed)
+
+    def _listed(self, parent: str) -> dict[str, FileInfo]:
+        fs, path = self._fs(parent)
+        try:
+            return {info.url: info for info in (_remote(parent, entry) for entry in fs.ls(path, detail=True))}
+        except FileNotFoundError:
+            return {}
+
+
+def unreadable(url: str, error: BaseException) -> ShardUnreadable:
+    """The one line for a shard that the storage does not give."""
+    return ShardUnreadable(f"{url}: cannot be read ({one_line(error)}); check that it is there and start again")
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and message of an error, without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+class _Guarded(io.RawIOBase):
+    """An fsspec file that raises ShardUnreadable in place of the storage's own errors."""
+
+    def __init__(self, url: str, file: Any) -> None:
+        self._url = url
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._file.read(len(buffer))
+        except STORAGE_ERRORS as error:
+            raise unreadable(self._url, error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _like(url: str, path: str) -> str:
+    """The URL of `path`, which was found through `url`: same scheme, same chain of file systems."""
+    scheme = _SCHEME.match(url)
+    if scheme is None or _HTTP.match(path):
+        return path
+    _, chained, rest = url[scheme.end() :].partition("::")
+    return f"{scheme[0]}{path}{chained}{rest}"
+
+
+def _parent(url: str) -> str:
+    """The folder of a canonical `url`."""
+    scheme = _SCHEME.match(url)
+    start = scheme.end() if scheme else 0
+    path, chained, rest = url[start:].partition("::")
+    return f"{url[:start]}{path.rpartition('/')[0] or ('/' if path.startswith('/') else '')}{chained}{rest}"
+
+
+def _crowded(urls: Sequence[str]) -> set[str]:
+    """Remote folders that hold more than one of `urls`, so that one listing beats a request for each."""
+    seen: dict[str, int] = defaultdict(int)
+    for url in urls:
+        if _SCHEME.match(url) and not _HTTP.match(url):
+            seen[_parent(url)] += 1
+    return {parent for parent, count in seen.items() if count > 1}
+
+
+def _local(path: str) -> FileInfo:
+    return _from_stat(path, os.stat(path))
+
+
+def _from_stat(path: str, status: os.stat_result) -> FileInfo:
+    return FileInfo(path, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", stat.S_ISDIR(status.st_mode))
+
+
+def _remote(like: str, info: Mapping[str, Any]) -> FileInfo:
+    url = _like(like, str(info["name"]).rstrip("/"))
+    return FileInfo(url, info.get("size"), _remote_version(info), info.get("type") == "directory")
+
+
+def _remote_version(info: Mapping[str, Any]) -> str | None:
+    tag = next((str(info[name]).strip('"') for name in _CONTENT_TAGS if info.get(name)), None)
+    time = next((str(info[name]) for name in _TIMES if info.get(name)), None)
+    size = info.get("size")
+    if tag is None and time is None:
+        return None if size is None else str(size)
+    return tag or f"{size}-{time}"
+
+
+def _walk_local(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:
+    """Follows links to folders, but not back to a folder it is inside of."""
+    status = os.stat(folder)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _walk_local(entry.path, above | {here})
+            elif entry.is_file():
+                yield _from_stat(entry.path, entry.stat())
+
+
+def relative(url: str, folder: str) -> str:
+    """The path of `url` inside `folder`."""
+    return _path(url).removeprefix(_path(folder)).lstrip("/")
+
+
+def file_name(url: str) -> str:
+    """The last name of a path or URL, without query or chain."""
+    return _path(url).rstrip("/").rpartition("/")[2]
+
+
+def _path(url: str) -> str:
+    scheme = _SCHEME.match(url)
+    return url if scheme is None else re.split(r"::|[?#]", url[scheme.end() :])[0]

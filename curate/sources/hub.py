@@ -1,0 +1,136 @@
+"""Whatever `datasets.load_dataset` streams, by hub name or path; each of its stream shards is one shard.
+
+`dataset.shards` holds what is given to `load_dataset`, `dataset.options` its further arguments (name, split,
+data_files, revision, ...). Images are not decoded, so that the original bytes stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow as pa
+
+from curate.errors import InputError
+from curate.settings import DatasetSettings
+from curate.sources import rows
+from curate.sources.base import ShardBroken, shard_id
+from curate.sources.files import STORAGE_ERRORS, file_name, one_line, unreadable
+from curate.types import Damage, Sample, ShardRef
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+_BROKEN = (pa.ArrowException, tarfile.TarError, zlib.error, EOFError, ValueError)
+
+
+class HubSource:
+    """Data sets that `datasets` streams."""
+
+    format = "hub"
+
+    def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
+        """See `Source`."""
+        _streams.cache_clear()
+        return [shard for url in urls for shard in self._shards(url, dataset)]
+
+    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+        """See `Source`."""
+        index = 0
+        try:
+            stream = _stream(shard, dataset)
+            layout = rows.layout(stream.features.arrow_schema, dataset, shard.url)
+            for table in stream.with_format("arrow").iter(rows.ROWS_PER_BATCH):
+                for batch in table.combine_chunks().to_batches():
+                    for sample in rows.samples(batch, layout, index, dataset, _fetch):
+                        yield sample
+                        index = sample.index + 1
+        except InputError:
+            raise
+        except STORAGE_ERRORS as error:
+            raise unreadable(shard.url, error) from error
+        except _BROKEN as error:
+            raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
+
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+        """See `Source`; streams the rows, since nobody counted them."""
+        counted = 0
+        try:
+            for _ in _stream(shard, dataset).take(most).with_format("arrow"):
+                counted += 1
+        except STORAGE_ERRORS as error:
+            raise unreadable(shard.url, error) from error
+        except _BROKEN:
+            pass
+        return counted
+
+    def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
+        """See `Source`; asks for the data files anew."""
+        _streams.cache_clear()
+        try:
+            return _loaded(shard.url, dataset)[1]
+        except (*STORAGE_ERRORS, ValueError) as error:
+            raise unreadable(shard.url, error) from error
+
+    def _shards(self, url: str, dataset: DatasetSettings) -> Iterator[ShardRef]:
+        try:
+            streams, version = _loaded(url, dataset)
+        except (*STORAGE_ERRORS, ValueError) as error:
+            raise InputError(f"dataset.shards: datasets cannot load {url!r}: {one_line(error)}") from error
+        for split, stream in streams.items():
+            rows.layout(stream.features.arrow_schema, dataset, url)
+            for number in range(stream.num_shards):
+                part = f"{split}/{number:05d}-of-{stream.num_shards:05d}"
+                stem = f"{file_name(url)}-{split}-{number:05d}"
+                yield ShardRef(id=shard_id(stem, url, part), url=url, format=self.format, part=part, version=version)
+
+
+def _stream(shard: ShardRef, dataset: DatasetSettings) -> IterableDataset:
+    split, _, place = shard.part.rpartition("/")
+    number, count = place.split("-of-")
+    return _loaded(shard.url, dataset)[0][split].shard(num_shards=int(count), index=int(number))
+
+
+def _loaded(url: str, dataset: DatasetSettings) -> tuple[dict[str, IterableDataset], str | None]:
+    options = (
+        {"storage_options": dataset.storage_options, **dataset.options} if dataset.storage_options else dataset.options
+    )
+    return _streams(url, json.dumps(options, sort_keys=True))
+
+
+@lru_cache(maxsize=8)
+def _streams(url: str, options: str) -> tuple[dict[str, IterableDataset], str | None]:
+    """The streams by split, undecoded and with known features, and the version of the data files behind them."""
+    import datasets
+
+    arguments: dict[str, Any] = json.loads(options)
+    split = arguments.pop("split", None)
+    builder = datasets.load_dataset_builder(url, **arguments)
+    loaded = builder.as_streaming_dataset(split=split)
+    streams = {str(split): loaded} if isinstance(loaded, datasets.IterableDataset) else dict(loaded)
+    return {name: _undecoded(stream) for name, stream in streams.items()}, _version(builder)
+
+
+def _undecoded(stream: IterableDataset) -> IterableDataset:
+    resolved = stream if stream.features is not None else stream._resolve_features()
+    return resolved.decode(False)
+
+
+def _version(builder: Any) -> str | None:
+    """A digest of what `datasets` knows of each data file: a revision on the hub, a time or an ETag elsewhere."""
+    files = builder.config.data_files
+    if not files:
+        return None
+    known = [[str(split), list(part), list(part.origin_metadata)] for split, part in sorted(files.items())]
+    return hashlib.sha256(json.dumps(known, default=str).encode()).hexdigest()[:32]
+
+
+def _fetch(path: str) -> bytes:
+    with fsspec.open(path, "rb") as file:
+        return bytes(file.read())

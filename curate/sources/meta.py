@@ -1,0 +1,55 @@
+"""Sidecars as a person reads them: values that JSON, Parquet and polars can all hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+
+
+def describe(text: bytes | None, fields: bytes | None) -> dict[str, object]:
+    """`meta` of a sample from its .txt and .json neighbours.
+
+    The caption is the text; the fields of the JSON object follow, and where they have a caption too the text wins.
+    JSON that is no object leaves its reason under `json_error`.
+    """
+    caption: dict[str, object] = {} if text is None else {"caption": text.decode("utf-8", "replace")}
+    return caption | ({} if fields is None else _fields(fields)) | caption
+
+
+def plain(value: object) -> object:
+    """`value` as JSON can hold it.
+
+    Numbers that are not finite become null, times ISO 8601, bytes their count ("<12 bytes>"), lone surrogates escapes,
+    anything else its text.
+    """
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {str(plain(str(name))): plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def _fields(data: bytes) -> dict[str, object]:
+    try:
+        fields = plain(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        return {"json_error": f"{type(error).__name__}: {error}"[:200]}
+    return (
+        fields if isinstance(fields, dict) else {"json_error": f"{type(fields).__name__} where an object is expected"}
+    )

@@ -1,0 +1,103 @@
+"""Parquet files with an image column: `struct<bytes, path>` as `datasets` writes it, or plain binary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import InputError, ShardUnreadable
+from curate.settings import DatasetSettings
+from curate.sources import rows
+from curate.sources.base import ShardBroken, shard_id
+from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, unreadable
+from curate.types import Damage, Sample, ShardRef
+
+# `Files.open` turns failures of the storage into ShardUnreadable; what Arrow still raises is about the content,
+# as OSError in many cases.
+_BROKEN = (pa.ArrowException, OSError, ValueError)
+# Pages are read through a buffer of this size, so that a column chunk is never held whole.
+_BUFFER = 2**20
+
+
+class ParquetSource:
+    """Parquet files, read by row group in small batches; one shard each."""
+
+    format = "parquet"
+
+    def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
+        """See `Source`; numbers of samples are known for local files, where reading a footer costs little."""
+        files = Files(dataset.storage_options)
+        try:
+            infos = files.infos(urls)
+        except STORAGE_ERRORS as error:
+            raise InputError(f"dataset.shards: {one_line(error)}") from error
+        _check_first(infos, files, dataset)
+        return [_shard(info, files) for info in infos]
+
+    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+        """See `Source`."""
+        index = 0
+        with Files(dataset.storage_options).open(shard.url) as raw:
+            try:
+                file = _open(raw)
+                layout = rows.layout(file.schema_arrow, dataset, shard.url)
+                for batch in _batches(file):
+                    for sample in rows.samples(batch, layout, index, dataset):
+                        yield sample
+                        index = sample.index + 1
+            except InputError:
+                raise
+            except _BROKEN as error:
+                raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
+
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+        """See `Source`; what the footer says."""
+        return min(most, _samples(shard.url, Files(dataset.storage_options)) or 0)
+
+    def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
+        """See `Source`."""
+        try:
+            return Files(dataset.storage_options).info(shard.url).version
+        except STORAGE_ERRORS as error:
+            raise unreadable(shard.url, error) from error
+
+
+def _open(raw: object) -> pq.ParquetFile:
+    return pq.ParquetFile(raw, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True)
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(rows.ROWS_PER_BATCH, row_groups=[group], use_threads=False)
+
+
+def _check_first(infos: Sequence[FileInfo], files: Files, dataset: DatasetSettings) -> None:
+    """A wrong column is the user's mistake in every file alike: say so before an engine starts."""
+    try:
+        with files.open(infos[0].url) as raw:
+            schema = _open(raw).schema_arrow
+    except (ShardUnreadable, *_BROKEN):
+        return
+    rows.layout(schema, dataset, infos[0].url)
+
+
+def _shard(info: FileInfo, files: Files) -> ShardRef:
+    return ShardRef(
+        id=shard_id(file_name(info.url).partition(".")[0], info.url),
+        url=info.url,
+        format=ParquetSource.format,
+        bytes=info.size,
+        samples=None if "://" in info.url else _samples(info.url, files),
+        version=info.version,
+    )
+
+
+def _samples(url: str, files: Files) -> int | None:
+    """Rows by the footer; None where there is none to read."""
+    try:
+        with files.open(url, 2**16) as raw:
+            return int(pq.read_metadata(raw).num_rows)
+    except (ShardUnreadable, *_BROKEN):
+        return None
