@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.evaluation.assess import Assessment
-from curate.evaluation.ranking import can_rank, curves, ranking_scores
+from curate.evaluation.ranking import can_rank, curves
 
 _DPI = 150
 _INCHES = (5.2, 4.6)
@@ -66,14 +66,14 @@ def _draw_reliability(axes: Any, a: Assessment) -> None:
 
 
 def _draw_roc(axes: Any, a: Assessment) -> None:
-    points = curves(ranking_scores(a.outcomes), a.outcomes.unsafe)
+    points = curves(a.outcomes)
     axes.plot([0, *points.false_positive_rate], [0, *points.recall], label=f"{a.name} (area {a.areas['roc_area']:.3f})")
     axes.axline((0, 0), slope=1, color="grey", linestyle=":", linewidth=1)
     axes.set(xlabel="false positive rate", ylabel="recall", title="ROC")
 
 
 def _draw_precision_recall(axes: Any, a: Assessment) -> None:
-    points = curves(ranking_scores(a.outcomes), a.outcomes.unsafe)
+    points = curves(a.outcomes)
     axes.step(
         [0, *points.recall],
         [points.precision[0], *points.precision],

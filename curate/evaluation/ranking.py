@@ -1,7 +1,8 @@
 """How well p_unsafe ranks: areas under the ROC and the precision-recall curve, and the curves.
 
-A row without p_unsafe is ranked worst: an Unsafe one below everything, a Safe one above everything. The area under
-precision-recall is average precision (a step function; no interpolation between points, which would flatter).
+A row without p_unsafe is ranked worst: an Unsafe one is reached by no threshold, so that recall ends below 1, and a
+Safe one is flagged by all. The area under precision-recall is average precision (a step function; no interpolation
+between points, which would flatter); what no threshold reaches adds nothing to it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from curate.evaluation.intervals import Interval, statistic_intervals
 from curate.evaluation.metrics import none_if_nan
-from curate.evaluation.outcomes import Bools, Floats, Outcomes
+from curate.evaluation.outcomes import Floats, Outcomes
 
 AREAS = ("roc_area", "precision_recall_area")
 
@@ -31,33 +32,22 @@ class Curves:
     precision: Floats
 
 
-def ranking_scores(outcomes: Outcomes) -> Floats:
-    """p_unsafe with the worst value, -1 or 2, where there is none; shape (n,)."""
-    p = outcomes.p_unsafe
-    return np.where(np.isnan(p), np.where(outcomes.unsafe, -1.0, 2.0), p)
-
-
 def can_rank(outcomes: Outcomes) -> bool:
     """Whether there is any p_unsafe, and both classes to tell apart."""
     unsafe = outcomes.unsafe
     return bool(unsafe.any() and not unsafe.all() and not np.isnan(outcomes.p_unsafe).all())
 
 
-def curves(score: Floats, unsafe: Bools) -> Curves:
-    """Both curves of scores, shape (n,)."""
-    safe, flagged = _cumulated(*_coded(score, unsafe))
-    return Curves(
-        false_positive_rate=safe / safe[-1],
-        recall=flagged / flagged[-1],
-        precision=flagged / (flagged + safe),
-    )
+def curves(outcomes: Outcomes) -> Curves:
+    """Both curves; needs `can_rank`."""
+    return _curves(*_coded(outcomes))
 
 
 def areas(outcomes: Outcomes) -> dict[str, float | None]:
     """Both areas by name; None where nothing can be ranked."""
     if not can_rank(outcomes):
         return dict.fromkeys(AREAS)
-    values = _areas(*_coded(ranking_scores(outcomes), outcomes.unsafe))
+    values = _areas(*_coded(outcomes))
     return {name: none_if_nan(value) for name, value in zip(AREAS, values.tolist(), strict=True)}
 
 
@@ -65,32 +55,39 @@ def area_intervals(outcomes: Outcomes) -> dict[str, Interval]:
     """The bootstrap intervals of both areas; (None, None) where nothing can be ranked."""
     if not can_rank(outcomes):
         return dict.fromkeys(AREAS, (None, None))
-    codes, size = _coded(ranking_scores(outcomes), outcomes.unsafe)
+    codes, size = _coded(outcomes)
     found = statistic_intervals(len(codes), lambda drawn: _areas(codes[drawn], size))
     return dict(zip(AREAS, found, strict=True))
 
 
-def _coded(score: Floats, unsafe: Bools) -> tuple[NDArray[np.int64], int]:
+def _coded(outcomes: Outcomes) -> tuple[NDArray[np.int64], int]:
     """Rank of each row's score, the highest first, times two, plus one if Unsafe; and the number of codes.
 
-    One `bincount` of these codes is all that a resample needs; tied scores share a rank, so order never matters.
+    One `bincount` of these codes is all that a resample needs; tied scores share a rank, so order never matters. The
+    last rank is kept for the Unsafe rows that no threshold reaches.
     """
-    distinct, rank = np.unique(-score, return_inverse=True)
-    return rank * 2 + unsafe, 2 * len(distinct)
+    p, unsafe = outcomes.p_unsafe, outcomes.unsafe
+    unreached = unsafe & np.isnan(p)
+    distinct, rank = np.unique(-np.where(np.isnan(p), 2.0, p), return_inverse=True)
+    return np.where(unreached, len(distinct), rank) * 2 + unsafe, 2 * len(distinct) + 2
 
 
-def _cumulated(codes: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
-    """Safe and Unsafe rows at or above each distinct score that occurs; shapes (points,)."""
-    table = np.bincount(codes, minlength=size).reshape(-1, 2)
-    table = table[table.sum(axis=1) > 0].cumsum(axis=0).astype(np.float64)
-    return table[:, 0], table[:, 1]
+def _curves(codes: NDArray[np.int64], size: int) -> Curves:
+    table = np.bincount(codes, minlength=size).reshape(-1, 2).astype(np.float64)
+    safe, unsafe = table.sum(axis=0)
+    reached = table[:-1][table[:-1].any(axis=1)].cumsum(axis=0)
+    return Curves(
+        false_positive_rate=reached[:, 0] / safe,
+        recall=reached[:, 1] / unsafe,
+        precision=reached[:, 1] / reached.sum(axis=1),
+    )
 
 
 def _areas(codes: NDArray[np.int64], size: int) -> Floats:
-    safe, flagged = _cumulated(codes, size)
-    if safe[-1] == 0 or flagged[-1] == 0:
+    if len(np.unique(codes % 2)) < 2:
         return np.array([np.nan, np.nan])
-    rate = np.concatenate([[0.0], safe / safe[-1]])
-    recall = np.concatenate([[0.0], flagged / flagged[-1]])
+    points = _curves(codes, size)
+    recall = np.concatenate([[0.0], points.recall])
+    rate = np.concatenate([[0.0], points.false_positive_rate])
     roc = np.sum(np.diff(rate) * (recall[1:] + recall[:-1]) / 2)
-    return np.array([roc, np.sum(np.diff(recall) * flagged / (flagged + safe))])
+    return np.array([roc, np.sum(np.diff(recall) * points.precision)])
