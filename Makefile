@@ -12,7 +12,7 @@ STAMP   := $(VENV)/.installed-$(BACKEND)
 UV      := 0.13.9
 LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
            --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
-PIP     := $(BIN)/pip --disable-pip-version-check --quiet
+PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
 
 .PHONY: install demo test test-fast check format bench lock sample safeguard clean
 

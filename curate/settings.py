@@ -186,11 +186,37 @@ class FilterSettings(Group):
 
 
 class JobSettings(Group):
-    """Where workers run."""
+    """Where workers run: in this process, or as tasks of a SLURM array.
 
-    name: str = "local"
+    Attributes:
+        name: "local" or "slurm".
+        tasks: number of array tasks; fewer, more or restarted ones than planned are all fine.
+        gpus_per_task, cpus_per_task, memory, time, partition, account, qos, constraint: as `sbatch` names them
+            (`memory` is --mem); None leaves them to the cluster.
+        container: image for `srun --container-image` (pyxis), or None.
+        drain_seconds: how long before the time limit a task is told to drain.
+        requeues: how often a task that drained puts itself back into the queue.
+        setup: shell lines before the command (module load, environment variables).
+        options: further `sbatch` options, as written, e.g. ["--exclude=node7"].
+        python: the interpreter of the tasks; None takes the one that submits.
+    """
+
+    name: Literal["local", "slurm"] = "local"
     tasks: Annotated[int, Field(gt=0)] = 1
     gpus_per_task: Annotated[int, Field(ge=0)] = 0
+    cpus_per_task: Annotated[int, Field(gt=0)] | None = None
+    memory: str | None = None
+    time: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    container: str | None = None
+    drain_seconds: Annotated[int, Field(gt=0)] = 120
+    requeues: Annotated[int, Field(ge=0)] = 20
+    setup: list[str] = []
+    options: list[str] = []
+    python: str | None = None
 
 
 class OutputSettings(Group):

@@ -1,0 +1,42 @@
+"""Write the SLURM scripts of a run into its folder, and submit them: an array of workers and a finishing job.
+
+`job.tasks`, `job.gpus_per_task`, `job.time`, `job.partition`, `job.account` ... are passed on to sbatch.
+Submit again at any time to add workers, or to go on after a cancelled array: finished shards stay finished.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.config import compose_settings
+from curate.console import say
+from curate.errors import ExitCode, InputError
+from curate.running import open_settings, reopen_for_retry, unfinished
+from curate.slurm import submit, write_scripts
+
+SUMMARY = "judge a data set as a SLURM array"
+EXAMPLE = "submit +dataset=laion_subset job=slurm job.tasks=64 job.gpus_per_task=1"
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Plan, write scripts, submit.
+
+    Raises:
+        InputError: job is not slurm, there is no SLURM here, or it refuses.
+    """
+    settings = compose_settings(argv)
+    if settings.job.name != "slurm":
+        raise InputError("job: `submit` is for clusters; add job=slurm, or use `run` here")
+    run = open_settings(settings)
+    reopen_for_retry(run)
+    folder = Path(settings.output.dir).absolute()
+    arguments = [a for a in argv if not a.startswith(("output.dir=", "retry=", "extend="))]
+    scripts = write_scripts(folder / "jobs", settings.dataset.name, settings.job, [*arguments, f"output.dir={folder}"])
+    done = submit(*scripts)
+    say(
+        f"{unfinished(run)} of {len(run.plan.shards)} shards to judge by {settings.job.tasks} tasks",
+        f"array {done.array} and finishing job {done.finish} submitted; scripts and logs in {done.folder}",
+        f"follow them: squeue -j {done.array},{done.finish}; python -m curate status output.dir={folder}",
+        f"more workers, or on after an end: sbatch {scripts[0]}",
+    )
+    return ExitCode.DONE
