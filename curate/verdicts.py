@@ -1,0 +1,190 @@
+r"""Answers: the layout models are trained to write, the grammar that holds them to it, and how it is parsed.
+
+The layout is what `json.dumps(..., indent=4)` makes of `rating`, `category` and, where there is one, `rationale`:
+ANSWER_PREFIX, the rating, RATING_SUFFIX, and what `continuation_regex` describes.
+
+How long a rationale may be is bounded twice, since a bound on characters alone is what grammar engines are worst at.
+With 151,000 tokens xgrammar 0.2.8 takes 7 to 10 seconds on one core to compile `[^"\\]{1,600}` (vLLM gives up after 5)
+and then 0.4 ms for the mask of each token; with escapes as an alternative in the repeat it is over 0.1 s a mask.
+Therefore the grammar counts words: 0.04 s to compile, 0.3 ms a mask, and an answer ends where a word does. A word
+without an end is stopped by `max_answer_tokens`; `close_answer` completes what was cut, and `parse_answer` holds to the
+characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from curate.errors import InvalidOutput
+from curate.types import Question, Rating, Verdict
+
+ANSWER_PREFIX = '{\n    "rating": "'
+"""Every answer begins with it; the next token is the rating."""
+
+RATING_SUFFIX = '",\n    "category": "'
+"""What stands between the rating and the category."""
+
+_RATIONALE = '",\n    "rationale": "'
+_END = '"\n}'
+
+# A character of a word: any but space, quote, backslash and control characters, or an escape. \\u is left out, for half
+# a surrogate pair is no character.
+_WORD_CHARACTER = r'(?:[^ "\\\x00-\x1f]|\\["\\/nrt])'
+# English prose has a little over six characters a word, its space included; so that the grammar ends most answers
+# before the bound on characters cuts them.
+_CHARACTERS_A_WORD = 7
+# For every token of the layout around the names, generously.
+_LAYOUT_TOKENS = 64
+
+
+def continuation_regex(question: Question, rating: Rating, with_rationale: bool) -> str:
+    """Regex of what follows ANSWER_PREFIX, `rating` and RATING_SUFFIX, up to and with the closing brace.
+
+    An Unsafe answer names a category that the policy enforces, a Safe one any of its categories. The regex keeps to
+    what Python, xgrammar and other engines read alike.
+    """
+    categories = question.violable if rating is Rating.UNSAFE else question.categories
+    names = "|".join(_literal(_escaped(c)) for c in categories)
+    rationale = f"{_literal(_RATIONALE)}{_rationale_regex(question.rationale_chars)}" if with_rationale else ""
+    return f"(?:{names}){rationale}{_literal(_END)}"
+
+
+def answer_regex(question: Question) -> str:
+    """Regex of what follows ANSWER_PREFIX, for engines that answer in one pass.
+
+    With the mode "unsafe", a Safe answer has no rationale here: p_unsafe is not known before the answer ends.
+    """
+    ratings = (r for r in Rating if r is Rating.SAFE or question.violable)
+    branches = (
+        _literal(f"{r}{RATING_SUFFIX}") + continuation_regex(question, r, has_rationale(question, r)) for r in ratings
+    )
+    return f"(?:{'|'.join(branches)})"
+
+
+def answer_schema(question: Question) -> dict[str, Any]:
+    """JSON schema of a whole answer, for servers that take nothing else."""
+    ratings = (r for r in Rating if r is Rating.SAFE or question.violable)
+    return {"anyOf": [_branch_schema(question, r) for r in ratings]}
+
+
+def has_rationale(question: Question, rating: Rating, p_unsafe: float | None = None) -> bool:
+    """Whether an answer of `rating` goes on to a rationale; p_unsafe counts for Safe answers in the mode "unsafe"."""
+    if question.rationale != "unsafe" or rating is Rating.UNSAFE:
+        return question.rationale != "none"
+    above = question.rationale_above
+    return above is not None and p_unsafe is not None and p_unsafe > above
+
+
+def max_answer_tokens(question: Question) -> int:
+    """How many tokens an answer may take behind its prefix.
+
+    A token is at least a byte, so that the longest category fits for certain. A rationale gets a token for each
+    character: one that uses them all up has reached its bound in characters (unless it takes several tokens for each,
+    as rare scripts do), and cutting it there loses nothing that would have been kept.
+    """
+    longest = max(len(_escaped(c).encode()) for c in question.categories)
+    return _LAYOUT_TOKENS + longest + (0 if question.rationale == "none" else question.rationale_chars)
+
+
+def close_answer(text: str, question: Question) -> str:
+    """`text`, completed if the token limit cut it within its rationale; anything else is returned as it is."""
+    _, opened, body = text.partition(_RATIONALE)
+    if not opened or re.search(r'(?<!\\)(?:\\\\)*"', body):
+        return text
+    # Nothing half: neither a character of several bytes nor an escape.
+    whole = re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", body.rstrip("\ufffd"))
+    return text[: len(text) - len(body)] + whole + _END
+
+
+def parse_answer(text: str, question: Question) -> Verdict:
+    """The verdict in an answer, whatever its white space; a rationale beyond its bound is cut.
+
+    Raises:
+        InvalidOutput: no JSON object of exactly the expected keys, or a rating or category that the question does not
+            have; one line.
+    """
+    fields = _object(text)
+    _check_keys(fields, question)
+    rating, category = _rating(fields["rating"]), fields["category"]
+    allowed = question.violable if rating is Rating.UNSAFE else question.categories
+    if category not in allowed:
+        reason = "may not be named by an Unsafe answer" if category in question.categories else "is not in the policy"
+        raise InvalidOutput(f"category {category!r:.80} {reason}")
+    code, _, name = category.partition(": ")
+    return Verdict(
+        rating=rating, category=code, category_name=name, rationale=_rationale(fields.get("rationale"), question)
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError) as error:
+        raise InvalidOutput(f"no JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise InvalidOutput(f"a JSON {type(fields).__name__} in place of an object")
+    return fields
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise InvalidOutput("a key is there twice")
+    return fields
+
+
+def _check_keys(fields: dict[str, Any], question: Question) -> None:
+    known = ["rating", "category"] if question.rationale == "none" else ["rating", "category", "rationale"]
+    unsafe = fields.get("rating") == Rating.UNSAFE
+    required = known if question.rationale == "all" or unsafe else known[:2]
+    missing = [key for key in required if key not in fields]
+    extra = [key for key in fields if key not in known]
+    if missing or extra:
+        parts = [f"{what} {', '.join(keys)}" for what, keys in (("missing", missing), ("unexpected", extra)) if keys]
+        raise InvalidOutput(f"keys: {'; '.join(parts)!a:.200}")
+
+
+def _rating(value: object) -> Rating:
+    if not isinstance(value, str) or value not in set(Rating):
+        raise InvalidOutput(f"rating {value!r:.80} is neither Safe nor Unsafe")
+    return Rating(value)
+
+
+def _rationale(value: object, question: Question) -> str | None:
+    if value is None and question.rationale != "all":
+        return None
+    if not isinstance(value, str) or not value:
+        raise InvalidOutput(f"rationale {value!a:.80} is no text")
+    if any("\ud800" <= c <= "\udfff" for c in value):
+        raise InvalidOutput("rationale holds half a surrogate pair")
+    return value[: question.rationale_chars]
+
+
+def _rationale_regex(characters: int) -> str:
+    words = max(1, characters // _CHARACTERS_A_WORD)
+    return f"{_WORD_CHARACTER}+(?: {_WORD_CHARACTER}*){{0,{words - 1}}}"
+
+
+def _branch_schema(question: Question, rating: Rating) -> dict[str, Any]:
+    categories = question.violable if rating is Rating.UNSAFE else question.categories
+    properties: dict[str, Any] = {"rating": {"const": rating.value}, "category": {"enum": list(categories)}}
+    if has_rationale(question, rating):
+        properties["rationale"] = {"type": "string", "minLength": 1, "maxLength": question.rationale_chars}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _escaped(text: str) -> str:
+    """`text` as it stands inside a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _literal(text: str) -> str:
+    """Regex of `text` itself. `re.escape` also escapes what needs none, which other engines refuse."""
+    return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", text)
