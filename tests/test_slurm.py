@@ -1,0 +1,105 @@
+"""A run on a real SLURM, with a task cancelled, one requeued and one preempted, equals a local one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.jobs import annotation_files, curate, fake_run, rows, split_rows, write_tar
+from tests.slurm_cluster import missing, output, slurm_cluster, wait_for_end
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(missing() is not None, reason=f"no SLURM on this machine: {missing()}"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory):
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(8):
+        write_tar(folder / f"{number:05d}.tar", range(number * 40, number * 40 + 40))
+    return f"{folder}/{{00000..00007}}.tar"
+
+
+def submit(shards, folder, *more):
+    """Submit, and give the ids of the array and the finishing job."""
+    done = curate("submit", *fake_run(shards, folder, "job=slurm", "job.gpus_per_task=0", *more)[1:])
+    return re.search(r"array (\d+) and finishing job (\d+)", done.stdout).groups()
+
+
+def running(job):
+    """Task ids of the array that are running."""
+    return output("squeue", "-h", "-r", "-j", job, "-t", "R", "-o", "%K").split()
+
+
+def wait_for_claims(folder, count):
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("work/claims/*"))) < count:
+        assert time.monotonic() < deadline, output("squeue")
+        time.sleep(0.2)
+
+
+def test_a_disturbed_array_equals_a_local_run(shards, tmp_path):
+    curate(*fake_run(shards, tmp_path / "local"))
+    folder = tmp_path / "cluster"
+    slow = ("engine.args.latency=0.4", "engine.max_requests=4", "engine.shards_in_flight=1")
+    array, finish = submit(shards, folder, "job.tasks=4", "job.partition=low", *slow)
+    wait_for_claims(folder, 2)
+    first, second = running(array)[:2]
+    assert "error" not in output("scontrol", "requeue", f"{array}_{first}")
+    preemptor = output("sbatch", "--parsable", "-p", "high", "-n2", "-o", "/dev/null", "--wrap", "sleep 3").strip()
+    wait_for_end([preemptor])
+    wait_for_claims(folder, 1)
+    output("scancel", f"{array}_{second}")
+    wait_for_end([array, finish])
+
+    logs = {p.name: p.read_text() for p in (folder / "jobs" / "logs").iterdir()}
+    assert annotation_files(folder) == annotation_files(tmp_path / "local"), logs
+    splits = {s: len(split_rows(folder, s)) for s in ("clean", "review", "unsafe", "failed")}
+    assert sum(splits.values()) == len(rows(folder)) == 320, logs
+    assert (folder / "README.md").exists()
+
+
+def test_a_task_drains_before_its_time_limit_and_goes_on(shards, tmp_path):
+    folder = tmp_path / "run"
+    slow = ("engine.args.latency=1.2", "engine.max_requests=4", "engine.shards_in_flight=1")
+    # SLURM counts in minutes: a limit of one, the signal up to sixty seconds before it.
+    array, finish = submit(shards, folder, "job.tasks=2", "job.time=1", "job.drain_seconds=30", *slow)
+    wait_for_end([array, finish], 500)
+    logs = "\n".join(p.read_text() for p in (folder / "jobs" / "logs").iterdir())
+    assert "back into the queue" in logs
+    assert len(rows(folder)) == 320, logs
+
+
+def test_submitting_without_the_cluster_says_so(shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "job=slurm" in curate("submit", *fake_run(shards, tmp_path / "run")[1:], code=2).stderr
+    error = curate("submit", *fake_run(shards, tmp_path / "run", "job=slurm")[1:], code=2).stderr
+    assert "no sbatch" in error
+
+
+def test_the_scripts_are_valid_shell_and_carry_the_options(shards, tmp_path):
+    options = ("job.account=lab", "job.constraint=a100", "job.options=[--exclude=node7]", "job.time=120")
+    curate("submit", *fake_run(shards, tmp_path / "run", "job=slurm", "job.partition=nowhere", *options)[1:], code=2)
+    script = tmp_path / "run" / "jobs" / "annotate.sh"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text()
+    for line in (
+        "--account=lab",
+        "--constraint=a100",
+        "--exclude=node7",
+        "--time=120",
+        "--requeue",
+        "--gpus-per-node=1",
+    ):
+        assert f"#SBATCH {line}" in text
