@@ -9,6 +9,8 @@ import pytest
 from curate.errors import InputError
 from curate.evaluation import labels
 from curate.evaluation.gold import SCHEMA, read_gold
+from curate.policy import Category, Policy
+from curate.prompts import render_policy
 
 ROWS = {
     "id": ["007", "8", "9", "10"],
@@ -102,6 +104,21 @@ def test_exceptions_follow_from_the_policies_of_an_image(tmp_path):
     assert gold.rows["exception"].to_list() == [False, True, False]
 
 
+def test_exceptions_follow_from_the_text_of_a_policy(tmp_path):
+    category = Category(name="Weapons or Substance Abuse", should_not=("praise them",), can=("explain them",))
+    other = Category(name="Self-Harm", should_not=("praise it",))
+    strict = Policy(name="strict", categories={"O6": category, "O7": other})
+    lax = Policy(name="lax", categories={"O6": category.model_copy(update={"enforced": False}), "O7": other})
+    rows = {
+        "key": ["gun", "knife", "tea"],
+        "policy": [render_policy(lax), render_policy(strict), render_policy(lax)],
+        "rating": ["Safe"] * 3,
+        "category": ["O6", "O6", "NA"],
+    }
+    pl.DataFrame(rows).write_parquet(tmp_path / "g.parquet")
+    assert read_gold(str(tmp_path / "g.parquet")).rows["exception"].to_list() == [True, False, False]
+
+
 def test_exceptions_as_given_are_kept(tmp_path):
     pl.DataFrame({"key": ["a", "b"], "rating": ["Safe", "Safe"], "exception": ["True", ""]}).write_csv(
         tmp_path / "g.csv"
@@ -117,16 +134,15 @@ def test_an_image_folder_is_sorted_by_rating_and_category(tmp_path):
         (tmp_path / name).write_bytes(b"")
     rows = read_gold(str(tmp_path)).rows
     assert rows.select("key", "rating", "category").rows() == [
-        ("safe/NA/tea.jpg", "Safe", "NA"),
-        ("safe/cup.JPG", "Safe", None),
-        ("unsafe/O6/gun.png", "Unsafe", "O6"),
+        ("safe/NA/tea", "Safe", "NA"),
+        ("safe/cup", "Safe", None),
+        ("unsafe/O6/gun", "Unsafe", "O6"),
     ]
 
 
 def test_an_image_folder_with_metadata(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"")
-    pl.DataFrame({"file_name": ["a.png"], "rating": ["Unsafe"]}).write_ndjson(tmp_path / "metadata.jsonl")
-    assert read_gold(str(tmp_path)).rows["key"].to_list() == ["a.png"]
+    pl.DataFrame({"file_name": ["a.b.PNG"], "rating": ["Unsafe"]}).write_ndjson(tmp_path / "metadata.jsonl")
+    assert read_gold(str(tmp_path)).rows["key"].to_list() == ["a.b"]
 
 
 @pytest.mark.parametrize("prefix", ["", "datasets:"])

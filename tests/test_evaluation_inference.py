@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from evaluation_cases import ROWS, Row, from_counts, outcomes_of, predictions_of
-from hypothesis import given
+from hypothesis import given, settings
 
 from curate.evaluation.compare import compare, mcnemar
 from curate.evaluation.intervals import (
@@ -39,6 +39,7 @@ def test_counting_kinds_is_resampling_rows():
     assert (counts[:, 0] == 100).all()
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_intervals_are_reproducible_fractions_in_order(rows):
     outcomes = outcomes_of(rows)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import sklearn.metrics as reference
 from evaluation_cases import ROWS, Row, from_counts, outcomes_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.commands import evaluate
@@ -111,6 +111,7 @@ def test_always_safe_scores_two_thirds_pes():
     assert scores_of(counts_of(outcomes_of(rows)))["pes"] == pytest.approx(2 / 3)
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_scores_equal_scikit_learn(rows):
     outcomes = outcomes_of(rows)
@@ -127,6 +128,7 @@ def test_scores_equal_scikit_learn(rows):
         assert scores["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(unsafe, flagged))
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_counts_add_up_and_scores_are_fractions(rows):
     counts = counts_of(outcomes_of(rows))
@@ -135,6 +137,7 @@ def test_counts_add_up_and_scores_are_fractions(rows):
         assert value is None or 0 <= value <= 1
 
 
+@settings(max_examples=25)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_is_without_effect(rows, chance: random.Random):
     shuffled = list(rows)
@@ -143,6 +146,7 @@ def test_the_order_of_rows_is_without_effect(rows, chance: random.Random):
     assert summarise(outcomes_of(shuffled)) == summarise(outcomes_of(rows))
 
 
+@settings(max_examples=40)
 @given(ROWS, st.data())
 def test_losing_an_answer_never_improves_a_score(rows, data):
     lost = data.draw(st.integers(0, len(rows) - 1))
@@ -153,6 +157,7 @@ def test_losing_an_answer_never_improves_a_score(rows, data):
             assert after[name] <= before[name] + 1e-12
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_per_and_pes_by_their_definitions(rows):
     scores = scores_of(counts_of(outcomes_of(rows)))
@@ -167,6 +172,7 @@ def test_per_and_pes_by_their_definitions(rows):
         assert scores["pes"] == 0
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_a_breakdown_shares_out_all_rows(rows):
     outcomes = outcomes_of(rows)

@@ -11,7 +11,7 @@ import pytest
 import sklearn.metrics as reference
 import yaml
 from evaluation_cases import ROWS, Row, outcomes_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
@@ -46,6 +46,7 @@ def noisy(n, seed=0):
     return 1 / (1 + np.exp(-5 * logit)), unsafe
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_areas_and_curves_equal_scikit_learn(rows):
     outcomes = outcomes_of(rows)
@@ -67,6 +68,7 @@ def test_areas_and_curves_equal_scikit_learn(rows):
     assert points.precision == pytest.approx(precision[::-1][1:][:reached])
 
 
+@settings(max_examples=40)
 @given(ROWS, st.data())
 def test_losing_an_answer_never_improves_an_area(rows, data):
     lost = data.draw(st.integers(0, len(rows) - 1))
@@ -188,6 +190,7 @@ def test_a_threshold_needs_something_to_choose_by(rows, message):
         choose_operating_point(outcomes_of(rows), Target(recall=0.5))
 
 
+@settings(max_examples=40)
 @given(ROWS, st.sampled_from([0.3, 0.5, 0.9, 1.0]))
 def test_a_wanted_recall_is_reached_and_a_stricter_cut_would_miss_it(rows, recall):
     outcomes = outcomes_of([dataclasses.replace(row, answer=row.answer or "Safe") for row in rows])
@@ -200,6 +203,7 @@ def test_a_wanted_recall_is_reached_and_a_stricter_cut_would_miss_it(rows, recal
     assert (p[unsafe] > stricter).mean() < recall
 
 
+@settings(max_examples=40)
 @given(ROWS, st.sampled_from([(1, 1), (5, 1), (1, 5)]))
 def test_no_other_threshold_is_cheaper(rows, costs):
     outcomes = outcomes_of([dataclasses.replace(row, answer=row.answer or "Safe") for row in rows])
@@ -212,6 +216,7 @@ def test_no_other_threshold_is_cheaper(rows, costs):
     assert fn * point.counts["fn"] + fp * point.counts["fp"] <= cheapest
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows):
     outcomes = outcomes_of([dataclasses.replace(row, answer=row.answer or "Safe") for row in rows])

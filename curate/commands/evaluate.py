@@ -1,8 +1,17 @@
-"""`evaluate`: metrics of any annotations against a gold set."""
+"""Measures any annotations against a gold set and writes metrics.json, evaluation.md, plots and filter rules.
+
+predictions=FILE_OR_DIR   a run's folder or a table; several, as a comma list or repeated, are compared with the first
+gold=FILE_OR_DIR          a table, an image folder rating/category/image, or datasets:NAME
+output.dir=DIR            where to write; beside the predictions if not given
+policy=NAME               judge the rows of this policy, joined by key alone
+recall=0.95               choose thresholds that reach this recall, and write them as filter files
+cost_fn=5 cost_fp=1       or those with the least total cost of missed and falsely flagged images
+calibration=auto          auto, isotonic or platt
+unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,6 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
+from curate.console import say
 from curate.errors import ExitCode, InputError
 from curate.evaluation.assess import Assessment, assess
 from curate.evaluation.calibration import Method, save_calibration
@@ -23,7 +33,7 @@ from curate.evaluation.report_md import render, score_table
 from curate.evaluation.thresholds import Target, write_filter
 
 SUMMARY = "metrics of any annotations against a gold set"
-EXAMPLE = "python -m curate evaluate predictions=runs/mine gold=gold.csv recall=0.95"
+EXAMPLE = "evaluate predictions=runs/mine gold=gold.csv recall=0.95"
 
 _METHODS: Mapping[str, Method | None] = {"auto": None, "isotonic": "isotonic", "platt": "platt"}
 _KNOWN = (
@@ -62,8 +72,8 @@ def main(argv: list[str]) -> ExitCode:
     _require_extra()
     gold = read_gold(request.gold)
     assessments = _assess_all(request, gold)
-    _write(request, gold, assessments)
-    sys.stdout.write(f"{score_table(assessments)}\n\n{request.folder}: metrics.json, evaluation.md and plots\n")
+    written = _write(request, gold, assessments)
+    say(score_table(assessments), "", f"{request.folder}: {', '.join(path.name for path in written)}")
     return ExitCode.DONE
 
 
@@ -83,7 +93,7 @@ def parse(argv: Sequence[str]) -> Request:
             predictions += [Path(item) for item in value.split(",") if item]
         given[key] = value
     if not predictions or "gold" not in given:
-        raise InputError(f"evaluate: needs predictions= and gold=, as in: {EXAMPLE}")
+        raise InputError(f"evaluate: needs predictions= and gold=, as in: python -m curate {EXAMPLE}")
     if "unlabelled" in given and len(predictions) > 1:
         raise InputError("unlabelled: is corrected for the errors of one safeguard; give its predictions alone")
     beside = predictions[0] if predictions[0].is_dir() else predictions[0].parent
@@ -164,24 +174,30 @@ def _read_unlabelled(path: Path, policy: str | None) -> pl.DataFrame:
     return rows
 
 
-def _write(request: Request, gold: Gold, assessments: Sequence[Assessment]) -> None:
+def _write(request: Request, gold: Gold, assessments: Sequence[Assessment]) -> list[Path]:
     folder = request.folder
     folder.mkdir(parents=True, exist_ok=True)
     first = assessments[0]
     differences = [compare((first.name, first.outcomes), (a.name, a.outcomes)) for a in assessments[1:]]
-    write_metrics(gold, assessments, differences, folder / "metrics.json")
-    (folder / "evaluation.md").write_text(render(gold, assessments, differences), encoding="utf-8")
-    write_plots(assessments, folder)
+    metrics, report = folder / "metrics.json", folder / "evaluation.md"
+    write_metrics(gold, assessments, differences, metrics)
+    report.write_text(render(gold, assessments, differences), encoding="utf-8")
+    written = [metrics, report, *write_plots(assessments, folder)]
     for assessment in assessments:
         suffix = f".{assessment.name.replace('/', '-')}" if len(assessments) > 1 else ""
-        _write_rules(assessment, folder, suffix)
+        written += _write_rules(assessment, folder, suffix)
+    return written
 
 
-def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> None:
+def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> list[Path]:
     """The files that `run` and `filter` read."""
+    written = []
     if assessment.reliability and assessment.reliability.fitted:
-        save_calibration(assessment.reliability.fitted, folder / f"calibration{suffix}.json")
+        written.append(folder / f"calibration{suffix}.json")
+        save_calibration(assessment.reliability.fitted, written[-1])
     if assessment.points:
         points = assessment.points
-        write_filter(points.common, points.target, folder / f"filter{suffix}.yaml")
-        write_filter(points.by_category, points.target, folder / f"filter-by-category{suffix}.yaml")
+        for name, point in (("filter", points.common), ("filter-by-category", points.by_category)):
+            written.append(folder / f"{name}{suffix}.yaml")
+            write_filter(point, points.target, written[-1])
+    return written

@@ -11,6 +11,7 @@ import polars as pl
 from curate.errors import InputError
 from curate.evaluation import gold_folders, labels
 from curate.evaluation.files import READERS, read_table, with_columns_of
+from curate.policy_import import parse_policy_text
 
 ALIASES = {
     "key": ("key", "id", "__key__", "file_name"),
@@ -65,7 +66,7 @@ def read_gold(source: str) -> Gold:
         raise InputError(f"{source}: the gold set is empty")
     rows = _normalised(frame, source)
     _check_unique(rows, source)
-    return _with_exceptions(rows, source)
+    return _with_exceptions(rows, _policy_texts(frame), source)
 
 
 def _read(source: str) -> pl.DataFrame:
@@ -81,10 +82,9 @@ def _read(source: str) -> pl.DataFrame:
 
 
 def _normalised(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    text = frame.with_columns(pl.col(name).cast(pl.String) for name in frame.columns)
-    if "exception" in text.columns:
-        text = text.with_columns(_booleans(text["exception"], source))
-    rows = with_columns_of(text, SCHEMA)
+    if "exception" in frame.columns:
+        frame = frame.with_columns(_booleans(frame["exception"], source))
+    rows = with_columns_of(frame, SCHEMA)
     if rows["key"].null_count():
         raise InputError(f"{source}: row {rows['key'].is_null().arg_max()} has no key; give each row one")
     given = rows["rating"]
@@ -103,7 +103,7 @@ def _rating_names() -> str:
 
 
 def _booleans(column: pl.Series, source: str) -> pl.Series:
-    text = column.fill_null("").str.strip_chars().str.to_lowercase()
+    text = column.cast(pl.String).fill_null("").str.strip_chars().str.to_lowercase()
     unknown = text.filter(~text.is_in([*_TRUE, *_FALSE]))
     if len(unknown):
         raise InputError(f"{source}: column 'exception' holds '{unknown[0]}'; use true or false")
@@ -119,10 +119,35 @@ def _check_unique(rows: pl.DataFrame, source: str) -> None:
         )
 
 
-def _with_exceptions(rows: pl.DataFrame, source: str) -> Gold:
-    """Where no column says so, an exception is an image that is Safe here and Unsafe under another policy."""
+def _with_exceptions(rows: pl.DataFrame, texts: pl.Series, source: str) -> Gold:
+    """Where no column says so, exceptions follow from the policies of the rows.
+
+    One is Safe where its policy's text declares its category non-violating, or Safe here and Unsafe elsewhere.
+    """
     if rows["exception"].null_count() < len(rows):
         return Gold(source=source, rows=rows, exceptions="given")
+    relaxed = {text: _non_violating(text) for text in texts.drop_nulls().unique()}
+    by_text = pl.Series(
+        [c in relaxed.get(t, ()) for c, t in zip(rows["category"], texts, strict=True)], dtype=pl.Boolean
+    )
     unsafe_elsewhere = (pl.col("rating") == "Unsafe").any().over("key")
-    rows = rows.with_columns(((pl.col("rating") == "Safe") & unsafe_elsewhere).alias("exception"))
+    rows = rows.with_columns(((pl.col("rating") == "Safe") & (by_text | unsafe_elsewhere)).alias("exception"))
     return Gold(source=source, rows=rows, exceptions="derived" if rows["exception"].any() else "none")
+
+
+def _policy_texts(frame: pl.DataFrame) -> pl.Series:
+    """The policies as they stand there, before texts become digests."""
+    return (
+        frame["policy"].cast(pl.String)
+        if "policy" in frame.columns
+        else pl.repeat(None, len(frame), dtype=pl.String, eager=True)
+    )
+
+
+def _non_violating(text: str) -> frozenset[str]:
+    """Category codes that a policy's text declares non-violating; none where it is a mere name or in another layout."""
+    try:
+        policy = parse_policy_text(text, "gold")
+    except InputError:
+        return frozenset()
+    return frozenset(code for code, category in policy.categories.items() if not category.enforced)

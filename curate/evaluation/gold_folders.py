@@ -10,10 +10,10 @@ import polars as pl
 
 from curate.errors import InputError
 from curate.evaluation.files import Aliases, choose_columns, read_table
+from curate.sources.base import IMAGE_SUFFIXES
 
 HUB_PREFIX = "datasets:"
 METADATA = ("metadata.parquet", "metadata.jsonl", "metadata.csv")
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
 def read_folder(path: Path, aliases: Aliases, required: Sequence[str]) -> pl.DataFrame:
@@ -26,7 +26,8 @@ def read_folder(path: Path, aliases: Aliases, required: Sequence[str]) -> pl.Dat
         return read_dataset(f"{HUB_PREFIX}{path}", aliases, required)
     for name in METADATA:
         if (path / name).exists():
-            return read_table(path / name, aliases, required)
+            rows = read_table(path / name, aliases, required)
+            return rows.with_columns(_keys(rows["key"]))
     return _read_image_folder(path)
 
 
@@ -35,8 +36,8 @@ def _saved_to_disk(path: Path) -> bool:
 
 
 def _read_image_folder(path: Path) -> pl.DataFrame:
-    """Rows of rating/category/image or rating/image; the key is the path below `path`, with its suffix."""
-    images = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+    """Rows of rating/category/image or rating/image; the key is the path below `path` without its suffix."""
+    images = sorted(file for file in path.rglob("*") if file.suffix[1:].lower() in IMAGE_SUFFIXES)
     rows = [_row_of(file.relative_to(path)) for file in images if file.is_file()]
     if not rows:
         raise InputError(f"{path}: no gold set; expected rating/category/image files, {', '.join(METADATA)}")
@@ -47,10 +48,16 @@ def _row_of(file: Path) -> dict[str, str | None]:
     if len(file.parts) < 2:
         raise InputError(f"{file}: an image outside the folders; sort images as rating/category/image")
     return {
-        "key": file.as_posix(),
+        "key": file.with_suffix("").as_posix(),
         "rating": file.parts[0],
         "category": file.parts[1] if len(file.parts) > 2 else None,
     }
+
+
+def _keys(names: pl.Series) -> pl.Series:
+    """File names without the suffix of an image, which is what a run over the folder calls its samples."""
+    suffixes = "|".join(sorted(IMAGE_SUFFIXES))
+    return names.cast(pl.String).str.replace(rf"(?i)\.({suffixes})$", "")
 
 
 def read_dataset(source: str, aliases: Aliases, required: Sequence[str]) -> pl.DataFrame:
