@@ -163,6 +163,7 @@ def test_a_data_set_of_datasets_with_its_splits(tmp_path, prefix):
         ({"key": ["a", None], "rating": ["Safe", "Safe"]}, "row 1 has no key"),
         ({"key": ["a", "a"], "rating": ["Safe", "Unsafe"]}, "key 'a' stands there twice"),
         ({"key": ["a"], "rating": ["Safe"], "exception": ["perhaps"]}, "'perhaps'"),
+        ({"key": ["a"], "rating": ["Unsafe"], "exception": ["true"]}, "an exception is a Safe row"),
         ({"key": [], "rating": []}, "empty"),
     ],
 )

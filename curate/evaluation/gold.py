@@ -125,6 +125,7 @@ def _with_exceptions(rows: pl.DataFrame, texts: pl.Series, source: str) -> Gold:
     One is Safe where its policy's text declares its category non-violating, or Safe here and Unsafe elsewhere.
     """
     if rows["exception"].null_count() < len(rows):
+        _check_exceptions(rows, source)
         return Gold(source=source, rows=rows, exceptions="given")
     relaxed = {text: _non_violating(text) for text in texts.drop_nulls().unique()}
     by_text = pl.Series(
@@ -133,6 +134,12 @@ def _with_exceptions(rows: pl.DataFrame, texts: pl.Series, source: str) -> Gold:
     unsafe_elsewhere = (pl.col("rating") == "Unsafe").any().over("key")
     rows = rows.with_columns(((pl.col("rating") == "Safe") & (by_text | unsafe_elsewhere)).alias("exception"))
     return Gold(source=source, rows=rows, exceptions="derived" if rows["exception"].any() else "none")
+
+
+def _check_exceptions(rows: pl.DataFrame, source: str) -> None:
+    unsafe = rows.filter(pl.col("exception") & (pl.col("rating") == "Unsafe"))
+    if not unsafe.is_empty():
+        raise InputError(f"{source}: key '{unsafe['key'][0]}' is an exception but Unsafe; an exception is a Safe row")
 
 
 def _policy_texts(frame: pl.DataFrame) -> pl.Series:

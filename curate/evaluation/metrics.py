@@ -61,7 +61,7 @@ def indicators(outcomes: Outcomes) -> NDArray[np.int64]:
         ~unsafe & ~flagged,
         unsafe & ~flagged,
         exception,
-        exception & ~flagged & ~invalid,
+        exception & ~flagged,
         categorised,
         categorised & hit,
     )
