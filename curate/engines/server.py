@@ -150,9 +150,9 @@ class ServerEngine:
         """
         first = await self._complete(payload, question)
         if not _needs_rationale(first, question):
-            return _answer(question, first, first)
+            return _answer(first, first)
         safe_with_rationale = replace(question, rationale="all", violable=())
-        return _answer(question, first, await self._complete(payload, safe_with_rationale))
+        return _answer(first, await self._complete(payload, safe_with_rationale))
 
     def metrics(self) -> dict[str, float]:
         """requests, retries, prompt_tokens, cached_tokens, generation_tokens."""
@@ -234,11 +234,11 @@ def _needs_rationale(completion: Completion, question: Question) -> bool:
     )
 
 
-def _answer(question: Question, first: Completion, last: Completion) -> Answer:
+def _answer(first: Completion, last: Completion) -> Answer:
     """The text of the last pass with the probability of the first; tokens of both."""
     passes = [first] if last is first else [first, last]
     return Answer(
-        text=close_answer(last.text, question) if last.cut else last.text,
+        text=close_answer(last.text) if last.cut else last.text,
         p_unsafe=first.p_unsafe,
         label_mass=None,
         prompt_tokens=sum(one.prompt_tokens for one in passes),
