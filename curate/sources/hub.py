@@ -46,14 +46,15 @@ class HubSource:
         try:
             stream = _stream(shard, dataset)
             layout = rows.layout(stream.features.arrow_schema, dataset, shard.url)
-            for table in stream.with_format("arrow").iter(rows.ROWS_PER_BATCH):
-                for batch in table.combine_chunks().to_batches():
-                    for sample in rows.samples(batch, layout, index, dataset, _fetch):
-                        yield sample
-                        index = sample.index + 1
+            for batch in _batches(stream):
+                for sample in rows.samples(batch, layout, index, dataset, _fetch):
+                    yield sample
+                    index = sample.index + 1
         except InputError:
             raise
         except STORAGE_ERRORS as error:
+            if _is_content(error):
+                raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
             raise unreadable(shard.url, error) from error
         except _BROKEN as error:
             raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
@@ -65,7 +66,8 @@ class HubSource:
             for _ in _stream(shard, dataset).take(most).with_format("arrow"):
                 counted += 1
         except STORAGE_ERRORS as error:
-            raise unreadable(shard.url, error) from error
+            if not _is_content(error):
+                raise unreadable(shard.url, error) from error
         except _BROKEN:
             pass
         return counted
@@ -91,6 +93,12 @@ class HubSource:
                 yield ShardRef(id=shard_id(stem, url, part), url=url, format=self.format, part=part, version=version)
 
 
+def _batches(stream: IterableDataset) -> Iterator[pa.RecordBatch]:
+    """Row by row: larger batches would be lost as a whole where the stream breaks off."""
+    for table in stream.with_format("arrow"):
+        yield from table.to_batches()
+
+
 def _stream(shard: ShardRef, dataset: DatasetSettings) -> IterableDataset:
     split, _, place = shard.part.rpartition("/")
     number, count = place.split("-of-")
@@ -106,15 +114,23 @@ def _loaded(url: str, dataset: DatasetSettings) -> tuple[dict[str, IterableDatas
 
 @lru_cache(maxsize=8)
 def _streams(url: str, options: str) -> tuple[dict[str, IterableDataset], str | None]:
-    """The streams by split, undecoded and with known features, and the version of the data files behind them."""
+    """The streams by split, undecoded and with known features, and the version of the data files behind them.
+
+    Raises:
+        OSError, ValueError: `datasets` cannot load this; its other errors (a builder that finds no file raises
+            IndexError, one whose decoder is not installed ImportError) become ValueError.
+    """
     import datasets
 
     arguments: dict[str, Any] = json.loads(options)
     split = arguments.pop("split", None)
-    builder = datasets.load_dataset_builder(url, **arguments)
-    loaded = builder.as_streaming_dataset(split=split)
-    streams = {str(split): loaded} if isinstance(loaded, datasets.IterableDataset) else dict(loaded)
-    return {name: _undecoded(stream) for name, stream in streams.items()}, _version(builder)
+    try:
+        builder = datasets.load_dataset_builder(url, **arguments)
+        loaded = builder.as_streaming_dataset(split=split)
+        streams = {str(split): loaded} if isinstance(loaded, datasets.IterableDataset) else dict(loaded)
+        return {str(name): _undecoded(stream) for name, stream in streams.items()}, _version(builder)
+    except (datasets.exceptions.DatasetsError, LookupError, ImportError, TypeError) as error:
+        raise ValueError(one_line(error)) from error
 
 
 def _undecoded(stream: IterableDataset) -> IterableDataset:
@@ -129,6 +145,11 @@ def _version(builder: Any) -> str | None:
         return None
     known = [[str(split), list(part), list(part.origin_metadata)] for split, part in sorted(files.items())]
     return hashlib.sha256(json.dumps(known, default=str).encode()).hexdigest()[:32]
+
+
+def _is_content(error: Exception) -> bool:
+    """Arrow reports damaged content as a bare OSError; what comes from a storage has a number or a kind of its own."""
+    return type(error) is OSError and error.errno is None
 
 
 def _fetch(path: str) -> bytes:

@@ -151,14 +151,15 @@ def _limit(dataset: DatasetSettings) -> Callable[[bytes], int]:
 def _sample(group: _Group, index: int, shard: ShardRef, dataset: DatasetSettings) -> Sample:
     suffix = _image_suffix(group, shard, dataset)
     body = None if suffix is None else group.bodies[suffix]
-    others = [name for name in group.bodies if name != suffix]
     return Sample(
         key=to_text(group.key),
         index=index,
         image=body if isinstance(body, bytes) else None,
         image_name="" if suffix is None else to_text(group.key + b"." + suffix),
         image_at=0 if suffix is None else list(group.bodies).index(suffix),
-        sidecar={to_text(name): body for name in others if isinstance(body := group.bodies[name], bytes)},
+        sidecar={
+            to_text(name): data for name, data in group.bodies.items() if name != suffix and isinstance(data, bytes)
+        },
         meta=describe(group.find(b"txt"), group.find(b"json")),
         failure=too_many_bytes(body.size, dataset) if isinstance(body, Digest) else None,
         sha256=body.sha256 if isinstance(body, Digest) else None,
