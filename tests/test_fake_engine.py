@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from curate.engines.base import Payload
 from curate.errors import EngineDead, RequestRejected
-from curate.settings import EngineSettings
+from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Question
 
@@ -22,7 +22,7 @@ HASHES = [sha256(bytes([n])).hexdigest() for n in range(200)]
 
 
 def engine(**args) -> FakeEngine:
-    return FakeEngine(EngineSettings(name="fake", timeout=0.05, args=args))
+    return FakeEngine(ModelSettings(name="fake", path="fake"), EngineSettings(name="fake", timeout=0.05, args=args))
 
 
 def payload(digest: str) -> Payload:

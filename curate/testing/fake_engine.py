@@ -28,7 +28,7 @@ from pydantic import Field
 
 from curate.engines.base import Payload, RendererFactory
 from curate.errors import EngineDead, RequestRejected
-from curate.settings import EngineSettings, Group
+from curate.settings import EngineSettings, Group, ModelSettings
 from curate.types import Answer, Question
 
 Fault = Literal["reject", "die", "hang", "invalid", "length", "crash"]
@@ -70,9 +70,9 @@ class FakeRenderer:
 
 
 class FakeEngine:
-    """As `curate.engines.base.Engine`; see the module for what is faked."""
+    """As `curate.engines.base.Engine`; see the module for what is faked. There is no model: `model` is ignored."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, model: ModelSettings, settings: EngineSettings) -> None:
         self._args = FakeArgs.model_validate(settings.args)
         self._timeout = settings.timeout
         self._processor = _Processor(self._args.rate)
