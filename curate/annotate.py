@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -112,7 +112,7 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
     return None
 
 
-def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Iterator[Sample]:
+def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Generator[Sample, None, None]:
     """The samples of a shard from the first that some policy has no row for."""
     start = min((one.start for one in passes), default=0)
     samples = source_for(shard.format).samples(shard, dataset)

@@ -40,7 +40,7 @@ class Pass:
         self._shard = shard
         self._kept_name = kept_name(question.policy, shard.id)
         generation = store.read(self._kept_name) if store.exists(self._kept_name) else b""
-        checkpoint = f"{identity}/{hashlib.sha256(generation).hexdigest()}"
+        checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
         self.journal = Journal(store, question.policy, shard.id, checkpoint, identity.metadata())
         self.start = self.journal.next_index
         self._kept = self._keep() if generation else iter(())

@@ -99,11 +99,10 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
     prepared = [_group_from_file(o) for o in _gather_shards(overrides)]
     try:
         with _hydra():
-            return compose("config", overrides=prepared)
-    except HydraException as error:
-        raise InputError(_one_line(error, overrides)) from error
-    except OmegaConfBaseException as error:
-        raise InputError(_one_line(error, overrides)) from error
+            config: DictConfig = compose("config", overrides=prepared)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_one_line(error)) from error
+    return config
 
 
 @contextmanager
@@ -202,7 +201,7 @@ def _reason(kind: str, message: str) -> str:
     return "there is no such setting" if kind == "extra_forbidden" else message
 
 
-def _one_line(error: Exception, overrides: Sequence[str]) -> str:
+def _one_line(error: Exception) -> str:
     """Hydra's message as one line that says how to mend it."""
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     missing = re.search(r"Could not find '(\w+)/([^']+)'", text)

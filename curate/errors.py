@@ -65,7 +65,7 @@ class InvalidOutput(CurateError):
 
 
 class InputQuarantined(CurateError):
-    """This one input kills the engine; it is given up, and nothing else with it."""
+    """An input that kills the engine: it is given up, and nothing else with it."""
 
 
 class EngineDead(CurateError):

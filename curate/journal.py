@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
+from io import BufferedIOBase
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -124,11 +124,11 @@ class Journal:
             yield to_table(self._rows)
 
 
-def read_rows(path: Path | str) -> Iterator[Annotation]:
+def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:
     """The rows of an annotation file in order, streamed."""
     names = [f.name for f in fields(Annotation)]
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=1024, columns=names):
+    with pq.ParquetFile(file) as table:
+        for batch in table.iter_batches(batch_size=1024, columns=names):
             for row in batch.to_pylist():
                 rating = Rating(row.pop("rating")) if row["rating"] else row.pop("rating")
                 yield Annotation(**{**row, "rating": rating, "status": Status(row["status"])})

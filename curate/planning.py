@@ -70,7 +70,7 @@ def make_plan(dataset: DatasetSettings) -> Plan:
     for name, urls in groupby(_urls(dataset), lambda url: _format(url, dataset)):
         shards += source_for(name).shards(list(urls), dataset)
     refuse_repeats((shard.id for shard in shards), "two shards have the same id")
-    plan = _plan(shards, None)
+    plan = plan_of(shards, None)
     return plan if dataset.limit is None else limited_plan(plan, dataset, dataset.limit)
 
 
@@ -91,7 +91,7 @@ def limited_plan(plan: Plan, dataset: DatasetSettings, limit: int) -> Plan:
         count = source_for(shard.format).count(shard, dataset, left) if known is None else min(known, left)
         shards.append(replace(shard, take=count) if count == left else shard)
         left -= count
-    return _plan(shards, limit)
+    return plan_of(shards, limit)
 
 
 def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan:
@@ -115,7 +115,7 @@ def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan
             raise InputError(f"{shard.url}: has changed since it was planned; put it back, or use a new output.dir")
     known = {shard.id for shard in old.shards}
     kept = [now[shard.id] for shard in old.shards]
-    return _plan([*kept, *(shard for shard in new.shards if shard.id not in known)], new.limit)
+    return plan_of([*kept, *(shard for shard in new.shards if shard.id not in known)], new.limit)
 
 
 def check_version(shard: ShardRef, dataset: DatasetSettings) -> str | None:
@@ -164,7 +164,7 @@ def plan_from_bytes(data: bytes) -> Plan:
         table = pq.read_table(pa.BufferReader(data))
         shards = [ShardRef(id=row.pop("shard"), **row) for row in table.to_pylist()]
         metadata = table.schema.metadata
-        plan = _plan(shards, json.loads(metadata[b"curate.limit"]))
+        plan = plan_of(shards, json.loads(metadata[b"curate.limit"]))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"plan.parquet: cannot be read ({one_line(error)}); use a new output.dir") from error
     if metadata[b"curate.plan_hash"].decode() != plan.plan_hash:
@@ -183,7 +183,8 @@ def _format(url: str, dataset: DatasetSettings) -> str:
     return detect_format(url, dataset.storage_options) if dataset.format == "auto" else dataset.format
 
 
-def _plan(shards: Sequence[ShardRef], limit: int | None) -> Plan:
+def plan_of(shards: Sequence[ShardRef], limit: int | None) -> Plan:
+    """A plan of these shards, with its hash."""
     digest = hashlib.sha256(json.dumps([limit, *map(_identity, shards)]).encode()).hexdigest()
     return Plan(shards=tuple(shards), limit=limit, plan_hash=digest)
 

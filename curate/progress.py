@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,7 +27,7 @@ class Progress:
         self._tally = tally
         self._total = total
         self._done = done
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:

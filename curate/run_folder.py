@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from curate.committing import discard_result
 from curate.errors import InputError
 from curate.failures import read_failures
 from curate.fingerprint import Fingerprint
-from curate.planning import Plan, extend_plan, plan_from_bytes, plan_to_bytes
+from curate.planning import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
 from curate.settings import Settings
 from curate.store import LocalStore, Store
 from curate.types import ShardRef
@@ -47,7 +47,9 @@ def open_run(store: Store, settings: Settings, plan: Plan, fingerprints: Mapping
         plan = _continued_plan(store, plan, extend=settings.extend)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
-    store.replace(RUN, _record(settings, plan, known | {n: _as_dict(f) for n, f in fingerprints.items()}))
+    hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
+    everything = known | {n: _as_dict(f) for n, f in fingerprints.items()}
+    store.replace(RUN, _record(settings, [*hashes, plan.plan_hash], everything))
     return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
 
 
@@ -93,11 +95,10 @@ def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
 def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -> Plan:
     """Accept the new version of every shard that was broken or unreadable, and make it unfinished again."""
     known = [f for f in read_failures(store) if f.shard in now]
-    mended = [f for f in known if not f.judged or now[f.shard].version != f.version]
-    for failure in mended:
-        discard_result(store, failure.shard)
-    versions = {f.shard: now[f.shard] for f in mended}
-    return replace(plan, shards=tuple(versions.get(s.id, s) for s in plan.shards))
+    mended = {f.shard for f in known if not f.judged or now[f.shard].version != f.version}
+    for shard in mended:
+        discard_result(store, shard)
+    return plan_of([now[s.id] if s.id in mended else s for s in plan.shards], plan.limit)
 
 
 def _refuse_other_fingerprints(store: Store, recorded: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> None:
@@ -120,11 +121,12 @@ def _read_record(store: Store) -> dict[str, Any] | None:
     return record
 
 
-def _record(settings: Settings, plan: Plan, fingerprints: Mapping[str, Any]) -> bytes:
+def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any]) -> bytes:
     record = {
         "curate": __version__,
         "versions": _versions(),
-        "plan_hash": plan.plan_hash,
+        # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
+        "plan_hashes": list(plan_hashes),
         "fingerprints": dict(fingerprints),
         "settings": settings.model_dump(mode="json", exclude={"retry", "extend"}),
     }

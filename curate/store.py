@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 
 class Store(Protocol):
@@ -19,7 +20,7 @@ class Store(Protocol):
         """The bytes of `name`."""
         ...
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         """A seekable reader, for files too large to hold."""
         ...
 
@@ -77,7 +78,7 @@ class LocalStore:
         """See `Store`."""
         return self._path(name).read_bytes()
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         """See `Store`."""
         return self._path(name).open("rb")
 

@@ -22,7 +22,8 @@ class Tally:
         statuses, ratings: number of rows by status, by rating.
         details: number of failed rows by status and detail, to name the most common reason.
         tokens: prompt, cached and output tokens.
-        started: monotonic time of the first row's request, for rates.
+        started: monotonic time from which rates count.
+        ended: monotonic time of the last row.
     """
 
     budget: Budget
@@ -31,6 +32,7 @@ class Tally:
     details: Counter[tuple[str, str]] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
+    ended: float = field(default_factory=time.monotonic)
 
     @property
     def rows(self) -> int:
@@ -48,9 +50,14 @@ class Tally:
         return self.ratings[Rating.UNSAFE] / max(1, self.statuses[Status.LABELLED])
 
     @property
+    def seconds(self) -> float:
+        """From `started` to the last row."""
+        return self.ended - self.started
+
+    @property
     def rate(self) -> float:
-        """Rows a second since `started`."""
-        return self.rows / max(1e-9, time.monotonic() - self.started)
+        """Rows a second from `started` to the last row."""
+        return self.rows / max(1e-9, self.seconds)
 
     def snapshot(self) -> dict[str, Any]:
         """The counts as JSON, for a heartbeat."""
@@ -59,7 +66,7 @@ class Tally:
             "statuses": dict(self.statuses),
             "ratings": dict(self.ratings),
             "tokens": dict(self.tokens),
-            "seconds": time.monotonic() - self.started,
+            "seconds": self.seconds,
         }
 
     def add(self, row: Annotation) -> None:
@@ -68,6 +75,7 @@ class Tally:
         Raises:
             BudgetExceeded: the failures so far are implausible for a sound run.
         """
+        self.ended = time.monotonic()
         self.statuses[row.status] += 1
         if row.rating:
             self.ratings[row.rating] += 1
