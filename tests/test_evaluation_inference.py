@@ -121,6 +121,16 @@ def test_with_known_error_rates_the_interval_is_agresti_coulls():
     assert (low, high) == pytest.approx((centre - error, centre + error), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("flagged", "recall", "specificity", "expected"),
+    [((40, 200), (45, 50), (57, 60), (0.0751185, 0.2618847)), ((120, 400), (18, 20), (27, 30), (0.0888242, 0.3699318))],
+)
+def test_the_interval_is_that_of_the_papers_equations(flagged, recall, specificity, expected):
+    """Equations 2 to 17 worked through step by step, apart from the code."""
+    shares = (Share(hits=hits, n=n) for hits, n in (flagged, recall, specificity))
+    assert lang_reiczigel(*shares) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize("truth", [0.02, 0.1, 0.5])
 def test_the_interval_covers_the_true_prevalence(truth):
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ from evaluation_cases import ROWS, Row, outcomes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.config import compose_filter
 from curate.errors import InputError
 from curate.evaluation.calibration import (
     Calibration,
@@ -26,8 +27,10 @@ from curate.evaluation.calibration import (
 from curate.evaluation.ranking import areas, can_rank, curves
 from curate.evaluation.reliability import calibration_errors, reliability_table
 from curate.evaluation.thresholds import Target, choose_by_category, choose_operating_point, write_filter
-from curate.filtering.thresholds import threshold_columns
+from curate.filtering.rules import compile_rules
 from curate.settings import FilterSettings
+from curate.tables import to_table
+from curate.types import Annotation, Rating, Status
 
 
 def scored(*pairs, category="O2"):
@@ -216,7 +219,7 @@ def test_no_other_threshold_is_cheaper(rows, costs):
     assert fn * point.counts["fn"] + fp * point.counts["fp"] <= cheapest
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(ROWS)
 def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows):
     outcomes = outcomes_of([dataclasses.replace(row, answer=row.answer or "Safe") for row in rows])
@@ -226,13 +229,23 @@ def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows):
     point = choose_by_category(outcomes, target)
     path = tmp_path_factory.getbasetemp() / "filter.yaml"
     write_filter(point, target, path)
-    settings = FilterSettings(**yaml.safe_load(path.read_text()))
-    frame = outcomes.rows.select(
-        pl.col("predicted").alias("rating"),
-        pl.col("predicted_category").alias("category"),
-        pl.col("p_unsafe").cast(pl.Float32),
-    )
-    flagged = frame.select(threshold_columns(settings)[0]).to_series().to_numpy()
+    rules = compile_rules(FilterSettings(**yaml.safe_load(path.read_text())), ["O1", "O2"])
+    annotations = [
+        Annotation(
+            key=key,
+            shard="s",
+            index=0,
+            policy="p",
+            status=Status.LABELLED,
+            rating=Rating(rating),
+            category=c,
+            p_unsafe=p,
+        )
+        for key, rating, c, p in outcomes.rows.select("key", "predicted", "predicted_category", "p_unsafe").iter_rows()
+    ]
+    splits = rules.apply(pl.DataFrame(to_table(annotations)).lazy()).collect()["split"]
+    assert set(splits) <= {"unsafe", "clean"}
+    flagged = (splits == "unsafe").to_numpy()
     assert int((flagged & outcomes.unsafe).sum()) == point.counts["tp"]
     assert int((flagged & ~outcomes.unsafe).sum()) == point.counts["fp"]
 
@@ -254,3 +267,12 @@ def test_categories_have_thresholds_of_their_own_where_there_are_rows(tmp_path):
     assert written["name"] == "recall-0.85"
     assert written["by_category"]["O2"] == {"unsafe": point.by_category["O2"]}
     assert json.dumps(written)  # plain numbers, no tags of numpy
+
+
+def test_the_filter_file_is_a_choice_of_the_group_filter(tmp_path):
+    target = Target(recall=1.0)
+    point = choose_operating_point(outcomes_of(scored((1, 0.9), (0, 0.2))), target)
+    write_filter(point, target, tmp_path / "mine.yaml")
+    settings = compose_filter([f"filter={tmp_path / 'mine.yaml'}"], FilterSettings())
+    assert settings.name == "recall-1"
+    assert settings.thresholds.unsafe == point.threshold

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -19,6 +18,7 @@ import yaml
 from curate.errors import InputError
 from curate.evaluation.metrics import scores_of
 from curate.evaluation.outcomes import Bools, Floats, Outcomes
+from curate.resources import conf_dir
 
 MIN_UNSAFE = 10
 """Unsafe gold rows that a predicted category needs for a threshold of its own."""
@@ -86,10 +86,13 @@ def choose_by_category(outcomes: Outcomes, target: Target) -> OperatingPoint:
 
 
 def write_filter(point: OperatingPoint, target: Target, path: Path) -> None:
-    """Write the thresholds as a filter file, for `filter=PATH` of `run` and `filter`."""
-    rules: dict[str, Any] = {"name": target.name, "thresholds": {"unsafe": point.threshold}}
-    if point.by_category:
-        rules["by_category"] = {category: {"unsafe": value} for category, value in point.by_category.items()}
+    """Write the default rules with these thresholds as a filter file, for `filter=PATH` of `run` and `filter`."""
+    default = yaml.safe_load((conf_dir() / "filter" / "default.yaml").read_text(encoding="utf-8"))
+    rules = default | {
+        "name": target.name,
+        "thresholds": {"unsafe": point.threshold, "review": None},
+        "by_category": {category: {"unsafe": value} for category, value in point.by_category.items()},
+    }
     reached = ", ".join(f"{name} {_shown(point.scores[name])}" for name in ("recall", "specificity", "precision"))
     header = f"# Thresholds on p_unsafe, uncalibrated. On the gold set they were chosen on: {reached}.\n"
     path.write_text(header + yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
