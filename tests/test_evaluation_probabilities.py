@@ -171,6 +171,11 @@ def test_costs_move_the_threshold():
     assert choose_operating_point(outcomes, Target(cost_fn=1, cost_fp=5)).counts["fp"] == 0
 
 
+def test_of_equal_costs_the_threshold_that_flags_most_is_taken():
+    outcomes = outcomes_of(scored((0, 0.9), (1, 0.2)))
+    assert choose_operating_point(outcomes, Target(cost_fn=1, cost_fp=1)).counts == {"tp": 1, "fp": 1, "tn": 0, "fn": 0}
+
+
 def test_flagging_nothing_is_a_choice_too():
     outcomes = outcomes_of(scored((0, 0.9), (1, 0.2)))
     point = choose_operating_point(outcomes, Target(cost_fn=1, cost_fp=9))
