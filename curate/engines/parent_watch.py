@@ -1,0 +1,42 @@
+"""Ends the engine's processes when the process that started them is gone.
+
+vLLM's engine survives a parent that was killed, and would keep the GPU until someone notices. vLLM imports the class
+named as `worker_extension_cls` in each worker before the model is loaded; importing this module starts the watch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+PARENT_VARIABLE = "CURATE_ENGINE_PARENT"
+_SECONDS = 1.0
+
+
+class ParentWatch:
+    """Adds nothing to a worker; it is named so that this module is imported."""
+
+
+def watch(parent: int) -> None:
+    """End this process, and the engine that started it, once `parent` is gone. Blocks."""
+    while _alive(parent):
+        time.sleep(_SECONDS)
+    starter = multiprocessing.parent_process()
+    if starter is not None and starter.pid not in (None, parent) and starter.is_alive():
+        os.kill(starter.pid or 0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if PARENT_VARIABLE in os.environ and multiprocessing.parent_process() is not None:
+    threading.Thread(target=watch, args=(int(os.environ[PARENT_VARIABLE]),), daemon=True, name="parent-watch").start()

@@ -1,0 +1,215 @@
+"""vLLM itself, as far as judging needs it: rendering, and single completions of an asynchronous engine.
+
+The only module that imports vLLM. Everything that decides what to ask stands in `curate.engines.vllm_engine`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL.Image import Image
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import VLLMClientError
+from vllm.lora.request import LoRARequest
+from vllm.model_executor.model_loader import get_model_cls
+from vllm.platforms import current_platform
+from vllm.renderers.registry import renderer_from_config
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.reader import Counter, get_metrics_snapshot
+
+from curate.engines.base import Payload
+from curate.engines.chat import prompt_text
+from curate.errors import EngineDead, InputError, RequestRejected
+from curate.settings import Decoding
+from curate.types import Question
+
+METRICS: Mapping[str, str] = {
+    "vllm:prefix_cache_queries": "prefix_cache_queries",
+    "vllm:prefix_cache_hits": "prefix_cache_hits",
+    "vllm:prompt_tokens": "prompt_tokens",
+    "vllm:generation_tokens": "generation_tokens",
+    "vllm:num_preemptions": "preemptions",
+}
+"""vLLM's counters, by the names `Engine.metrics` has for them."""
+
+Prompt = Mapping[str, Any]
+"""A rendered prompt, vLLM's `EngineInput`."""
+
+FIRST_PASS, SECOND_PASS = 1, 0
+"""Scheduling priorities; the lower number goes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What one request brought: text, and log-probabilities of the first token where they were asked for."""
+
+    text: str
+    logprobs: Mapping[int, float]
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+def on_cpu() -> bool:
+    """Whether this installation of vLLM runs models on the CPU."""
+    return bool(current_platform.is_cpu())
+
+
+class VllmRenderer:
+    """Renders with vLLM's own renderer, built from the same arguments as the engine's.
+
+    The prompt's tokens depend on the question alone and are made once. Pictures are identified by vLLM's hash of their
+    pixels: an identifier from outside would be trusted blindly, and two pictures that share one would share a cache.
+    """
+
+    def __init__(self, args: Mapping[str, Any], layout: Literal["image_first", "policy_first"]) -> None:
+        config = vllm_config(args)
+        torch.set_num_threads(1)  # the workers are many
+        self._renderer = renderer_from_config(config)
+        self._layout = layout
+        self._context: int = config.model_config.max_model_len
+        self._placeholder: str = get_model_cls(config.model_config).get_placeholder_str("image", 1)
+        self._prompts: dict[Question, list[int]] = {}
+
+    def render(self, image: Image, sha256: str, question: Question) -> Payload:
+        """As `curate.engines.base.Renderer`; the payload is a pickle, since tensors in pipes would take descriptors."""
+        tokens = self._prompts.get(question) or self._prompts.setdefault(question, self._tokens(question))
+        prompt = {"prompt_token_ids": tokens, "multi_modal_data": {"image": image}}
+        try:
+            (rendered,) = self._renderer.render_cmpl([prompt])
+        except (VLLMClientError, ValueError) as error:
+            raise RequestRejected(_one_line(error)) from error
+        assert len(rendered["mm_placeholders"]["image"]) == 1, "one prompt, one image"
+        length, needed = len(rendered["prompt_token_ids"]), tokens_to_answer(question)
+        if length + needed > self._context:
+            raise RequestRejected(
+                f"the prompt has {length} tokens and an answer needs {needed}, more than the context of {self._context}"
+            )
+        data = pickle.dumps(dict(rendered), protocol=pickle.HIGHEST_PROTOCOL)
+        return Payload(data=data, nbytes=len(data), prompt_tokens=length)
+
+    def _tokens(self, question: Question) -> list[int]:
+        processor = self._renderer.get_mm_processor().info.get_hf_processor()
+        text = prompt_text(processor, question.text, self._layout, self._placeholder)
+        return list(self._renderer.get_tokenizer().encode(text, add_special_tokens=self._adds_bos(text)))
+
+    def _adds_bos(self, text: str) -> bool:
+        bos = self._renderer.get_tokenizer().bos_token
+        return bool(bos) and not text.startswith(bos)
+
+
+def tokens_to_answer(question: Question) -> int:
+    """Tokens that an answer of usual length takes; the context has to have room for them."""
+    return 48 + (0 if question.rationale == "none" else question.rationale_chars // 4)
+
+
+def vllm_config(args: Mapping[str, Any]) -> Any:
+    """VLLM's configuration, checked against the checkpoint.
+
+    Raises:
+        InputError: vLLM cannot run this checkpoint with these arguments.
+    """
+    try:
+        return AsyncEngineArgs(**args).create_engine_config()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        raise InputError(f"engine: vLLM refuses {args.get('model')}: {_one_line(error)}") from error
+
+
+class VllmBackend:
+    """A running engine. Construction loads the model and blocks for as long as that takes.
+
+    Args:
+        args: of `AsyncEngineArgs`.
+        adapter: folder of a LoRA adapter.
+        decoding: how tokens behind the rating are drawn.
+
+    Raises:
+        InputError: see `vllm_config`.
+        RuntimeError: the engine's process failed; its output says why.
+    """
+
+    def __init__(self, args: Mapping[str, Any], adapter: Path | None, decoding: Decoding) -> None:
+        self._before = _counters()
+        self._engine = AsyncLLM.from_vllm_config(vllm_config(args))
+        self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
+        self._decoding = decoding
+        self._ids = count()
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of `text`, without special ones."""
+        return list(self._engine.renderer.get_tokenizer().encode(text, add_special_tokens=False))
+
+    async def next_token(self, prompt: Prompt, behind: Sequence[int], candidates: Sequence[int]) -> Completion:
+        """Log-probabilities of `candidates` behind prompt and `behind`, under the whole vocabulary: no grammar."""
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            logprob_token_ids=list(candidates),
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        return await self._submit(prompt, behind, params, FIRST_PASS)
+
+    async def complete(self, prompt: Prompt, behind: Sequence[int], regex: str, max_tokens: int) -> Completion:
+        """Text behind prompt and `behind` that `regex` allows."""
+        params = SamplingParams(
+            max_tokens=max_tokens,
+            temperature=self._decoding.temperature,
+            top_p=self._decoding.top_p,
+            top_k=self._decoding.top_k,
+            seed=self._decoding.seed,
+            structured_outputs=StructuredOutputsParams(regex=regex),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        return await self._submit(prompt, behind, params, SECOND_PASS)
+
+    def metrics(self) -> dict[str, float]:
+        """Counters since construction; vLLM's own are of the whole process."""
+        return {name: value - self._before.get(name, 0) for name, value in _counters().items()}
+
+    def close(self) -> None:
+        """End the engine's processes. Nothing is in flight any more, so that they need not be asked first."""
+        self._engine.shutdown(timeout=0)
+
+    async def _submit(self, prompt: Prompt, behind: Sequence[int], params: SamplingParams, priority: int) -> Completion:
+        tokens = [*prompt["prompt_token_ids"], *behind]
+        stream = self._engine.generate(
+            {**prompt, "prompt_token_ids": tokens},
+            params,
+            f"judge-{next(self._ids)}",
+            lora_request=self._adapter,
+            priority=priority,
+        )
+        try:
+            (output,) = [output async for output in stream]
+        except EngineDeadError as error:
+            raise EngineDead("vLLM's engine process is gone") from error
+        except (VLLMClientError, EngineGenerateError) as error:
+            raise RequestRejected(_one_line(error.__cause__ or error)) from error
+        answer = output.outputs[0]
+        first = answer.logprobs[0] if answer.logprobs else {}
+        return Completion(
+            text=answer.text,
+            logprobs={token: entry.logprob for token, entry in first.items()},
+            prompt_tokens=len(tokens),
+            cached_tokens=output.num_cached_tokens or 0,
+            output_tokens=len(answer.token_ids),
+        )
+
+
+def _counters() -> dict[str, float]:
+    found = [m for m in get_metrics_snapshot() if isinstance(m, Counter) and m.name in METRICS]
+    return {METRICS[m.name]: float(m.value) for m in found}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,175 @@
+"""Judging with vLLM in two passes: the rating's probabilities first, then the rest of the answer.
+
+A grammar's mask would hide what the model thinks of the two labels, so that the first pass asks for one token without
+any. It also tells whether a Safe answer needs a rationale, before one is written. The second pass repeats the prompt
+with the rating behind it: its blocks are still cached, so that neither image nor policy is computed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.engines.base import Payload, Renderer, RendererFactory
+from curate.engines.parent_watch import PARENT_VARIABLE
+from curate.engines.quiet import children_write_to, reason_in
+from curate.engines.scoring import Score, Tokens, beginnings, followers, score
+from curate.engines.vllm_args import engine_args, environment
+from curate.errors import CurateError, EngineDead, InputError
+from curate.models import resolve_model_path
+from curate.settings import EngineSettings, ModelSettings
+from curate.types import Answer, Question, Rating
+from curate.verdicts import (
+    ANSWER_PREFIX,
+    RATING_SUFFIX,
+    close_answer,
+    continuation_regex,
+    has_rationale,
+    max_answer_tokens,
+)
+
+if TYPE_CHECKING:
+    from curate.engines.vllm import Completion, VllmBackend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VllmRendererFactory:
+    """Picklable; imports vLLM where it is called."""
+
+    model: ModelSettings
+    engine: EngineSettings
+    path: Path
+
+    def __call__(self) -> Renderer:
+        """A renderer for the process that calls.
+
+        Raises:
+            InputError: vLLM cannot run this checkpoint as configured.
+        """
+        from curate.engines.vllm import VllmRenderer, on_cpu
+
+        return VllmRenderer(engine_args(self.model, self.engine, self.path, cpu=on_cpu()), self.model.layout)
+
+
+class VllmEngine:
+    """See `curate.engines.base.Engine`.
+
+    Raises:
+        InputError: there is no such model, or none of the architecture that the configuration names.
+    """
+
+    def __init__(self, model: ModelSettings, engine: EngineSettings) -> None:
+        self._model = model
+        self._settings = engine
+        self._path = resolve_model_path(model)
+        self._backend: VllmBackend | None = None
+        self._log = Path()
+        self._labels: dict[Rating, Tokens] = {}
+        self._suffixes: dict[Rating, Tokens] = {}
+
+    def renderer_factory(self) -> RendererFactory:
+        """See `Engine`."""
+        return VllmRendererFactory(model=self._model, engine=self._settings, path=self._path)
+
+    async def start(self) -> None:
+        """See `Engine`; the event loop goes on meanwhile.
+
+        Raises:
+            InputError: the model cannot be loaded as configured.
+            EngineDead: the engine's process died without a reason of its own, e.g. for lack of memory.
+        """
+        self._log = Path(tempfile.mkdtemp(prefix="curate-vllm-")) / "engine.log"
+        self._log.touch()
+        try:
+            self._backend = await asyncio.to_thread(self._load)
+        except CurateError:
+            await self.close()
+            raise
+        for rating in Rating:
+            self._labels[rating] = self._behind(ANSWER_PREFIX, rating)
+            self._suffixes[rating] = self._behind(f"{ANSWER_PREFIX}{rating}", RATING_SUFFIX)
+
+    async def judge(self, payload: Payload, question: Question) -> Answer:
+        """See `Engine`.
+
+        Raises:
+            RequestRejected: vLLM refuses this request.
+            EngineDead: the engine is gone, or gave no answer within `engine.timeout` seconds.
+        """
+        assert self._backend is not None, "start the engine first"
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._judge(self._backend, pickle.loads(payload.data), question)
+        except TimeoutError as error:
+            raise EngineDead(f"no answer within {self._settings.timeout:g} s (engine.timeout)") from error
+        except EngineDead as error:
+            raise EngineDead(f"{error}: {reason_in(self._log) or 'it was killed'}") from error
+
+    def metrics(self) -> dict[str, float]:
+        """See `Engine`: prefix_cache_queries, prefix_cache_hits, prompt_tokens, generation_tokens, preemptions."""
+        return self._backend.metrics() if self._backend else {}
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await asyncio.to_thread(backend.close)
+        if self._log.name:
+            shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    async def _judge(self, backend: VllmBackend, prompt: Mapping[str, Any], question: Question) -> Answer:
+        passes: list[Completion] = []
+        scored = await self._score(backend, prompt, passes)
+        rating = scored.rating if question.violable else Rating.SAFE
+        behind = [*self._labels[rating], *self._suffixes[rating]]
+        regex = continuation_regex(question, rating, has_rationale(question, rating, scored.p_unsafe))
+        rest = await backend.complete(prompt, behind, regex, max_answer_tokens(question))
+        passes.append(rest)
+        return Answer(
+            text=close_answer(f"{ANSWER_PREFIX}{rating}{RATING_SUFFIX}{rest.text}"),
+            p_unsafe=scored.p_unsafe,
+            label_mass=scored.label_mass,
+            prompt_tokens=sum(p.prompt_tokens for p in passes),
+            cached_tokens=sum(p.cached_tokens for p in passes),
+            output_tokens=sum(p.output_tokens for p in passes),
+        )
+
+    async def _score(self, backend: VllmBackend, prompt: Mapping[str, Any], passes: list[Completion]) -> Score:
+        """One request for labels of one token each; one more for each further beginning of longer labels."""
+        logprobs: dict[Tokens, Mapping[int, float]] = {}
+        for beginning in beginnings(self._labels):
+            passes.append(await backend.next_token(prompt, beginning, followers(self._labels, beginning)))
+            logprobs[beginning] = passes[-1].logprobs
+        return score(self._labels, logprobs)
+
+    def _load(self) -> VllmBackend:
+        from curate.engines.vllm import VllmBackend, on_cpu
+
+        cpu = on_cpu()
+        os.environ.update({n: v for n, v in environment(cpu=cpu).items() if n not in os.environ})
+        os.environ[PARENT_VARIABLE] = str(os.getpid())
+        args = engine_args(self._model, self._settings, self._path, cpu=cpu)
+        adapter = Path(self._model.adapter) if self._model.adapter else None
+        try:
+            with children_write_to(self._log):
+                return VllmBackend(args, adapter, self._model.decoding)
+        except RuntimeError as error:
+            reason = reason_in(self._log)
+            if reason is None:
+                raise EngineDead(f"vLLM's engine process died while it loaded {self._path}") from error
+            raise InputError(f"model: vLLM cannot load {self._path}: {reason}") from error
+
+    def _behind(self, text: str, more: str) -> Tokens:
+        """Tokens of `more` where it stands behind `text`."""
+        assert self._backend is not None
+        before, both = self._backend.encode(text), self._backend.encode(f"{text}{more}")
+        if both[: len(before)] != before:
+            raise InputError(f"model.path: the tokenizer of {self._path} has no border before {more!r} in an answer")
+        return tuple(both[len(before) :])
