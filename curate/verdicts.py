@@ -3,10 +3,10 @@ r"""Answers: the layout models are trained to write, the grammar that holds them
 The layout is what `json.dumps(..., indent=4)` makes of `rating`, `category` and, where there is one, `rationale`:
 ANSWER_PREFIX, the rating, RATING_SUFFIX, and what `continuation_regex` describes.
 
-How long a rationale may be is bounded twice, since a bound on characters alone is what grammar engines are worst at.
-With 151,000 tokens xgrammar 0.2.8 takes 7 to 10 seconds on one core to compile `[^"\\]{1,600}` (vLLM gives up after 5)
-and then 0.4 ms for the mask of each token; with escapes as an alternative in the repeat it is over 0.1 s a mask.
-Therefore the grammar counts words: 0.04 s to compile, 0.3 ms a mask, and an answer ends where a word does. A word
+How long a rationale may be is bounded twice, since a bound on characters is what grammar engines are worst at. With
+151,000 tokens xgrammar 0.2.8 takes 7 to 10 seconds on one core to compile `[^"\\]{1,600}`, and vLLM gives up after 5;
+with escapes as an alternative in the repeat it takes over 0.1 s for the mask of every token. Therefore the grammar
+counts full stops, which few tokens hold: under 0.1 s to compile and 0.04 to 1 ms a mask, whatever the bound. A sentence
 without an end is stopped by `max_answer_tokens`; `close_answer` completes what was cut, and `parse_answer` holds to the
 characters.
 """
@@ -29,12 +29,15 @@ RATING_SUFFIX = '",\n    "category": "'
 _RATIONALE = '",\n    "rationale": "'
 _END = '"\n}'
 
-# A character of a word: any but space, quote, backslash and control characters, or an escape. \\u is left out, for half
-# a surrogate pair is no character.
-_WORD_CHARACTER = r'(?:[^ "\\\x00-\x1f]|\\["\\/nrt])'
-# English prose has a little over six characters a word, its space included; so that the grammar ends most answers
-# before the bound on characters cuts them.
-_CHARACTERS_A_WORD = 7
+# A character of a sentence: any but full stop, quote, backslash and control characters, or an escape. \\u is left out,
+# for half a surrogate pair is no character.
+_SENTENCE_CHARACTER = r'(?:[^."\\\x00-\x1f]|\\["\\/nrt])'
+# A short sentence; so that abbreviations and figures, which have full stops too, do not end a rationale early.
+_CHARACTERS_A_SENTENCE = 40
+# Prose has more than four characters a token, so that its bound is reached well before this runs out.
+_CHARACTERS_A_TOKEN = 2
+_CLOSING_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
+_HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\$")
 # For every token of the layout around the names, generously.
 _LAYOUT_TOKENS = 64
 
@@ -80,21 +83,25 @@ def has_rationale(question: Question, rating: Rating, p_unsafe: float | None = N
 def max_answer_tokens(question: Question) -> int:
     """How many tokens an answer may take behind its prefix.
 
-    A token is at least a byte, so that the longest category fits for certain. A rationale gets a token for each
-    character: one that uses them all up has reached its bound in characters (unless it takes several tokens for each,
-    as rare scripts do), and cutting it there loses nothing that would have been kept.
+    A token is at least a byte, so that the layout and the longest category fit for certain. A rationale gets a token
+    for every two characters of its bound. What takes more is no prose; it is cut and closed there (`close_answer`).
     """
     longest = max(len(_escaped(c).encode()) for c in question.categories)
-    return _LAYOUT_TOKENS + longest + (0 if question.rationale == "none" else question.rationale_chars)
+    rationale = 0 if question.rationale == "none" else -(-question.rationale_chars // _CHARACTERS_A_TOKEN)
+    return _LAYOUT_TOKENS + longest + rationale
 
 
-def close_answer(text: str, question: Question) -> str:
-    """`text`, completed if the token limit cut it within its rationale; anything else is returned as it is."""
+def close_answer(text: str) -> str:
+    """`text`, completed if the token limit cut it in or behind its rationale; anything else is returned as it is."""
     _, opened, body = text.partition(_RATIONALE)
-    if not opened or re.search(r'(?<!\\)(?:\\\\)*"', body):
+    if not opened:
         return text
+    end = _CLOSING_QUOTE.search(body)
+    if end:
+        rest = body[end.end() - 1 :]
+        return text + _END[len(rest) :] if _END.startswith(rest) else text
     # Nothing half: neither a character of several bytes nor an escape.
-    whole = re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", body.rstrip("\ufffd"))
+    whole = _HALF_ESCAPE.sub(r"\1", body.rstrip("\ufffd"))
     return text[: len(text) - len(body)] + whole + _END
 
 
@@ -163,8 +170,8 @@ def _rationale(value: object, question: Question) -> str | None:
 
 
 def _rationale_regex(characters: int) -> str:
-    words = max(1, characters // _CHARACTERS_A_WORD)
-    return f"{_WORD_CHARACTER}+(?: {_WORD_CHARACTER}*){{0,{words - 1}}}"
+    stops = -(-characters // _CHARACTERS_A_SENTENCE)
+    return rf"{_SENTENCE_CHARACTER}+(?:\.{_SENTENCE_CHARACTER}*){{0,{stops}}}"
 
 
 def _branch_schema(question: Question, rating: Rating) -> dict[str, Any]:
