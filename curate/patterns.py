@@ -38,7 +38,9 @@ def expand(
     files = Files(storage_options or {})
     try:
         urls = list(_expanded(patterns, files, format))
-    except (*STORAGE_ERRORS, ImportError) as error:
+    except InputError:
+        raise
+    except (*STORAGE_ERRORS, ImportError, ValueError) as error:
         raise InputError(f"dataset.shards: cannot be listed: {one_line(error)}") from error
     refuse_repeats(urls, "dataset.shards: the same shard comes twice")
     _refuse_undecodable(urls)

@@ -241,7 +241,8 @@ def test_any_bytes_end_in_samples_or_damage(tmp_path_factory: pytest.TempPathFac
 @st.composite
 def mutated_tars(draw: st.DrawFn) -> bytes:
     kind = draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT]))
-    names = draw(st.lists(st.sampled_from(["a.jpg", "b.jpg", "b.json", "ü" * 60 + ".jpg", "c/d.txt"]), max_size=5))
+    long = ["ü" * 60 + ".jpg"] if kind != tarfile.USTAR_FORMAT else []
+    names = draw(st.lists(st.sampled_from(["a.jpg", "b.jpg", "b.json", "c/d.txt", *long]), max_size=5))
     data = bytearray(tar_bytes([(name, name.encode() * 40) for name in names], kind))
     for _ in range(draw(st.integers(0, 6))):
         position = draw(st.integers(0, len(data) - 1))

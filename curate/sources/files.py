@@ -52,9 +52,12 @@ class Files:
     storage_options: Mapping[str, Any] = field(default_factory=dict)
 
     def canonical(self, url: str) -> str:
-        """One spelling for each file: absolute paths without `file://`, and URLs as listings spell them."""
+        """One spelling for each file: absolute paths without `file://` and `..`, and URLs as listings spell them."""
         fs, path = self._fs(url)
-        return path if isinstance(fs, LocalFileSystem) else _like(url, path)
+        if not isinstance(fs, LocalFileSystem):
+            return _like(url, path)
+        folder, _, name = path.rpartition("/")
+        return f"{os.path.realpath(folder)}/{name}" if "/../" in path else path
 
     def is_pattern(self, url: str) -> bool:
         """Whether `url` is a glob; in a web address a question mark starts the query."""

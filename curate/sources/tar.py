@@ -42,29 +42,26 @@ class Member:
     body: bytes | Digest
 
 
-def members(raw: io.BufferedReader, limit: Callable[[bytes], int]) -> Iterator[Member]:
+def members(archive: Archive, limit: Callable[[bytes], int]) -> Iterator[Member]:
     """The regular files of an archive, in order, as webdataset sees them (no directories, links, reserved names).
 
     Args:
-        raw: the archive, at its start.
+        archive: at its start.
         limit: by member name, how many bytes may be held; more are digested.
 
     Raises:
         tarfile.TarError, EOFError, zlib.error, OSError, zstandard.ZstdError: see `BROKEN`; a member that is cut off
             is not yielded.
     """
-    stream = _Forward(_decompressed(raw))
-    for header in _headers(stream):
+    for header in _headers(archive):
         name = header.name.encode("utf-8", "surrogateescape")
-        yield Member(name, stream.body(header.size, limit(name)))
-    stream.drain()
+        yield Member(name, archive.body(header.size, limit(name)))
 
 
-def names(raw: io.BufferedReader) -> Iterator[bytes]:
+def names(archive: Archive) -> Iterator[bytes]:
     """The names `members` would yield, without reading more of the bodies than the compression demands."""
-    stream = _Forward(_decompressed(raw))
-    for header in _headers(stream):
-        stream.skip(header.size)
+    for header in _headers(archive):
+        archive.skip(header.size)
         yield header.name.encode("utf-8", "surrogateescape")
 
 
@@ -86,20 +83,27 @@ class _StrictHeader(tarfile.TarInfo):
         return header
 
 
-class _Forward:
-    """What `tarfile` needs of a file, on a stream that only moves forward."""
+class Archive:
+    """A tar, decompressed, as a stream that only moves forward; what `tarfile` needs of a file.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    Args:
+        raw: at its start.
+    """
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._stream = _decompressed(raw)
+        self._seekable = self._stream is raw and raw.seekable()
         self._position = 0
 
     def tell(self) -> int:
+        """Bytes passed so far."""
         return self._position
 
     def seek(self, position: int) -> None:
+        """Forward to `position`, or to the end if that comes first."""
         if position < self._position:
             raise tarfile.ReadError("damaged header: it points backwards")
-        if self._stream.seekable():
+        if self._seekable:
             self._position = self._stream.seek(position)
         else:
             for _ in self._chunks(position - self._position):
@@ -139,25 +143,25 @@ class _Forward:
             yield chunk
 
 
-def _headers(stream: _Forward) -> Iterator[tarfile.TarInfo]:
-    archive = tarfile.TarFile(
-        fileobj=cast(BinaryIO, stream), tarinfo=_StrictHeader, encoding="utf-8", errors="surrogateescape"
+def _headers(archive: Archive) -> Iterator[tarfile.TarInfo]:
+    tar = tarfile.TarFile(
+        fileobj=cast(BinaryIO, archive), tarinfo=_StrictHeader, encoding="utf-8", errors="surrogateescape"
     )
-    while (header := archive.next()) is not None:
-        archive.members.clear()  # type: ignore[attr-defined]
+    while (header := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]
         if header.issparse():
             raise tarfile.ReadError(f"{header.name}: sparse members are not supported")
         if header.isreg() and not _RESERVED.match(header.name):
             yield header
 
 
-def _decompressed(raw: io.BufferedReader) -> BinaryIO:
+def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
     head = raw.peek(4)[:4]
     if head.startswith(b"\x1f\x8b"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+        return cast(io.BufferedReader, gzip.GzipFile(fileobj=raw))
     if head == b"\x28\xb5\x2f\xfd":
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-    return cast(BinaryIO, raw)
+        return cast(io.BufferedReader, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
 
 
 def _whole(data: bytes, size: int) -> bytes:

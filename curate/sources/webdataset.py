@@ -17,7 +17,7 @@ from curate.sources.base import IMAGE_SUFFIXES, ShardBroken, shard_id, too_many_
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
 from curate.sources.meta import describe
 from curate.sources.names import to_text
-from curate.sources.tar import BROKEN, Digest, Member, members, names
+from curate.sources.tar import BROKEN, Archive, Digest, Member, members, names
 from curate.types import Damage, Sample, ShardRef
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
@@ -52,9 +52,11 @@ class WebDatasetSource:
         index = 0
         with Files(dataset.storage_options).open(shard.url) as raw:
             try:
-                for group in _groups(members(raw, _limit(dataset)), _judged(dataset)):
+                archive = Archive(raw)
+                for group in _groups(members(archive, _limit(dataset)), _judged(dataset)):
                     yield _sample(group, index, shard, dataset)
                     index += 1
+                archive.drain()
             except BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
@@ -62,8 +64,8 @@ class WebDatasetSource:
         """See `Source`; reads headers only, as far as the compression allows."""
         counted = 0
         with Files(dataset.storage_options).open(shard.url, _HEADER_BUFFER) as raw:
-            bare = (Member(name, b"") for name in names(raw))
             try:
+                bare = (Member(name, b"") for name in names(Archive(raw)))
                 for _ in islice(_groups(bare, _judged(dataset)), most):
                     counted += 1
             except BROKEN:
