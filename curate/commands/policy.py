@@ -17,6 +17,7 @@ from huggingface_hub.errors import HFValidationError
 from curate.config import compose_policy
 from curate.console import say
 from curate.errors import ExitCode, InputError
+from curate.models import BUILTIN, resolve_model_path
 from curate.policy_file import policy_yaml
 from curate.policy_import import parse_policy_text
 from curate.prompts import policy_hash, render_policy
@@ -65,13 +66,15 @@ def _token_count(text: str, model: ModelSettings) -> str:
 
 
 def _tokenizer_file(model: ModelSettings) -> Path | None:
-    """The model's tokenizer.json: in its folder, or where the hub's cache has it."""
-    local = Path(model.path) / "tokenizer.json"
-    if local.is_file():
-        return local
+    """The model's tokenizer.json: in its folder, or where the hub's cache has it; nothing is downloaded."""
+    folder = Path(model.path).expanduser()
     try:
+        if model.path == BUILTIN:
+            folder = resolve_model_path(model)
+        if (folder / "tokenizer.json").is_file():
+            return folder / "tokenizer.json"
         cached = try_to_load_from_cache(model.path, "tokenizer.json", revision=model.revision)
-    except HFValidationError:
+    except (InputError, HFValidationError):
         return None
     return Path(cached) if isinstance(cached, str) else None
 
