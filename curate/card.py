@@ -17,6 +17,7 @@ import yaml
 
 from curate.filtering import write_index, write_parquet
 from curate.filtering.formats import FORMATS
+from curate.filtering.manifest import CARD, replace_if_changed
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import CLEAN, FAILED
 from curate.ledger import Commit
@@ -25,7 +26,6 @@ from curate.store import Store
 from curate.tables import SCHEMA
 from curate.types import Rating
 
-CARD = "README.md"
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
 
 Commits = Mapping[str, Mapping[str, Commit]]
@@ -56,9 +56,9 @@ def publish_cards(
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
     own = {}
     if FORMATS[settings.write].own_card:
-        own = {f"splits/{split}/{CARD}": _tar_card(store, split, result, facts) for split in _there(result)}
+        own = {f"splits/{split}/{CARD}": _tar_card(split, result, facts) for split in _there(result)}
     for name, text in (own | {CARD: _main_card(store, settings, commits, result, facts)}).items():
-        _replace_if_changed(store, name, text.encode())
+        replace_if_changed(store, name, text.encode())
     return [*own, CARD]
 
 
@@ -72,19 +72,18 @@ def _main_card(
         "card.md.j2",
         facts,
         front_matter=_front_matter(configs),
-        folder=store.uri("").rstrip("/"),
         tars=tars,
-        loadable=[_loading(store, split, result) for split in _there(result)],
+        loadable=[_loading(split, result) for split in _there(result)],
         splits=[counts.of(split) for split in result.splits],
         safe=counts.rated(Rating.SAFE),
         unsafe=counts.rated(Rating.UNSAFE),
-        none=counts.rated(""),
+        unrated=counts.rated(""),
         subsets=[(part.split("/")[1], samples) for part, samples in result.parts.items() if "/" in part],
         policies=[{"name": name, "fingerprint": _fingerprints(of)} for name, of in commits.items()],
     )
 
 
-def _tar_card(store: Store, split: str, result: FilterResult, facts: Mapping[str, Any]) -> str:
+def _tar_card(split: str, result: FilterResult, facts: Mapping[str, Any]) -> str:
     config = {"config_name": "default", "data_files": _data_files(split, result, "tar", folder=f"splits/{split}/")}
     return _render(
         "split.md.j2",
@@ -92,7 +91,7 @@ def _tar_card(store: Store, split: str, result: FilterResult, facts: Mapping[str
         front_matter=_front_matter([(config | {"description": result.digest}, None)]),
         split=split,
         samples=result.splits[split],
-        glob=_loading(store, split, result)["glob"],
+        glob=_loading(split, result)["glob"],
     )
 
 
@@ -154,11 +153,18 @@ def _there(result: FilterResult) -> list[str]:
     return [split for split in reversed(list(result.splits)) if result.splits[split]]
 
 
-def _loading(store: Store, split: str, result: FilterResult) -> dict[str, Any]:
+def _loading(split: str, result: FilterResult) -> dict[str, Any]:
     """How a person loads `split`."""
     subsets = any(part.startswith(f"{split}/") for part in result.parts)
     glob = f"splits/{split}/{'*/' if subsets else ''}*-{result.digest}.tar"
-    return {"name": split, "variable": split.replace("-", "_"), "subsets": subsets, "glob": store.uri(glob)}
+    return {"name": split, "variable": split.replace("-", "_"), "subsets": subsets, "glob": glob}
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes the same list twice rather than a reference to it, which few readers of cards understand."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 class _Counts:
@@ -169,8 +175,8 @@ class _Counts:
         self._rated = {(split, rating): samples for split, rating, samples in result.ratings}
 
     def of(self, split: str) -> dict[str, Any]:
-        safe, unsafe, none = (self._rated.get((split, r), 0) for r in (Rating.SAFE, Rating.UNSAFE, ""))
-        return {"split": split, "samples": self._splits[split], "safe": safe, "unsafe": unsafe, "none": none}
+        safe, unsafe, unrated = (self._rated.get((split, r), 0) for r in (Rating.SAFE, Rating.UNSAFE, ""))
+        return {"split": split, "samples": self._splits[split], "safe": safe, "unsafe": unsafe, "unrated": unrated}
 
     def rated(self, rating: str) -> int:
         return sum(samples for (_, of), samples in self._rated.items() if of == rating)
@@ -181,7 +187,7 @@ def _front_matter(configs: Iterable[tuple[dict[str, Any], list[Any] | None]]) ->
     infos = [{"config_name": config["config_name"], "features": f} for config, f in configs if f is not None]
     matter: dict[str, Any] = {"configs": [config for config, _ in configs]}
     matter |= {"dataset_info": infos} if infos else {}
-    text: str = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1000)
+    text: str = yaml.dump(matter, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
 
 
@@ -205,8 +211,3 @@ def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:
     environment.filters["share"] = lambda part, whole: f"{100 * part / whole:.1f} %" if whole else "none"
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     return environment.get_template(template).render(**facts, **more)
-
-
-def _replace_if_changed(store: Store, name: str, data: bytes) -> None:
-    if not store.exists(name) or store.read(name) != data:
-        store.replace(name, data)

@@ -18,6 +18,7 @@ from curate.settings import DatasetSettings, FilterSettings
 from curate.store import Store
 
 FOLDER = "splits"
+CARD = "README.md"
 FORMAT_VERSION = 1
 """Changes whenever the same decisions would be written differently."""
 
@@ -49,6 +50,10 @@ class Manifest:
         """Name of a file about all splits, e.g. the ledger of removals."""
         return f"{FOLDER}/{what}-{self.digest}.parquet"
 
+    def owns(self, name: str) -> bool:
+        """Whether a file is one of this rule set's by its name."""
+        return name.rpartition(".")[0].endswith(f"-{self.digest}")
+
     def to_json(self) -> bytes:
         """Readable JSON."""
         record = {"digest": self.digest, "parts": self.parts, "result": self.result}
@@ -73,6 +78,18 @@ def read_manifests(store: Store) -> list[Manifest]:
     return [Manifest(digest=r["digest"], parts=tuple(r["parts"]), result=r["result"]) for r in records]
 
 
+def register(store: Store, manifest: Manifest) -> None:
+    """Make `manifest` known before its first file is written; one that is there, complete or not, stands."""
+    if not store.exists(manifest.name):
+        store.create(manifest.name, manifest.to_json())
+
+
+def replace_if_changed(store: Store, name: str, data: bytes) -> None:
+    """Write `name` unless it holds just that already."""
+    if not store.exists(name) or store.read(name) != data:
+        store.replace(name, data)
+
+
 def forget_others(store: Store, current: Manifest, cards: Iterable[str]) -> None:
     """Delete every file of other rule sets, their manifests last.
 
@@ -90,12 +107,14 @@ def forget_others(store: Store, current: Manifest, cards: Iterable[str]) -> None
 def _forget(store: Store, manifest: Manifest, cards: set[str]) -> None:
     for part in manifest.parts:
         folder = f"{FOLDER}/{part}"
-        for name in store.names(folder):
-            if name.rpartition(".")[0].endswith(f"-{manifest.digest}"):
-                store.delete(f"{folder}/{name}")
-    for card in {f"{FOLDER}/{part.split('/')[0]}/README.md" for part in manifest.parts} - cards:
-        store.delete(card)
-    for name in store.names(FOLDER):
-        if name.endswith(f"-{manifest.digest}.parquet"):
-            store.delete(f"{FOLDER}/{name}")
+        _delete(store, folder, [name for name in store.names(folder) if manifest.owns(name)])
+    for split in dict.fromkeys(part.split("/")[0] for part in manifest.parts):
+        folder = f"{FOLDER}/{split}"
+        _delete(store, folder, [n for n in store.names(folder) if n == CARD and f"{folder}/{n}" not in cards])
+    _delete(store, FOLDER, [name for name in store.names(FOLDER) if manifest.owns(name)])
     store.delete(manifest.name)
+
+
+def _delete(store: Store, folder: str, names: Iterable[str]) -> None:
+    for name in names:
+        store.delete(f"{folder}/{name}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
 from curate.filtering.removals import count, with_label
-from curate.filtering.rules import CLEAN, Rules
-from curate.settings import DatasetSettings, FilterSettings
+from curate.filtering.rules import CLEAN
+from curate.filtering.stage import Stage
+from curate.settings import DatasetSettings
 
 TOP_LABELS = 20
 
@@ -60,31 +61,28 @@ class FilterResult:
         return asdict(self)
 
 
-def tally(
-    decisions: pl.LazyFrame,
-    rules: Rules,
-    settings: FilterSettings,
-    dataset: DatasetSettings,
-    digest: str,
-    pending: int,
-) -> FilterResult:
+def tally(stage: Stage, decisions: pl.LazyFrame, *, pending: int) -> FilterResult:
     """Count `decisions`, streaming."""
     removed = decisions.filter(pl.col("split") != CLEAN)
-    by_split = _by_one(count(decisions, "split"))
-    files = decisions.group_by("part").agg(pl.col("shard").n_unique()).sort("part").collect(engine="streaming")
+    splits, parts = _by_one(count(decisions, "split")), _by_one(count(decisions, "part"))
     return FilterResult(
-        digest=digest,
-        write=settings.write,
-        splits={split: by_split.get(split, 0) for split in rules.splits},
-        parts=_by_one(count(decisions, "part")),
-        files=dict(files.iter_rows()),
+        digest=stage.manifest.digest,
+        write=stage.settings.write,
+        splits={split: splits.get(split, 0) for split in stage.rules.splits},
+        parts={part: parts[part] for part in stage.manifest.parts if part in parts},
+        files=dict(_files(decisions)),
         statuses=_by_one(count(decisions, "status")),
         ratings=_flat(count(decisions, "split", "rating")),
         categories=_flat(count(removed, "category", "category_name", "split")),
         reasons=_flat(count(removed, "split", "reason")),
-        labels=_top_labels(decisions, dataset),
+        labels=_top_labels(decisions, stage.dataset),
         pending=pending,
     )
+
+
+def _files(decisions: pl.LazyFrame) -> Iterator[tuple[str, int]]:
+    shards = decisions.group_by("part").agg(pl.col("shard").n_unique()).sort("part")
+    return shards.collect(engine="streaming").iter_rows()
 
 
 def _by_one(counts: list[tuple[tuple[str | None, ...], int]]) -> dict[str, int]:

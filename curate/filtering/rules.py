@@ -4,7 +4,7 @@ The first split whose condition holds wins; a row that matches none goes to `rev
 rule, so that no rule can undo them (fail closed):
 
 - what was not judged goes to `failed`;
-- what a threshold applies to, but has no p_unsafe, goes to `review`.
+- what a threshold would decide, but has no p_unsafe, goes to `review`.
 """
 
 from __future__ import annotations

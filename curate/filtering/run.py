@@ -16,7 +16,7 @@ import polars as pl
 from curate.card import publish_cards
 from curate.filtering.copying import joined, write_files
 from curate.filtering.decide import decide
-from curate.filtering.manifest import Manifest, forget_others, read_manifests
+from curate.filtering.manifest import Manifest, forget_others, read_manifests, register, replace_if_changed
 from curate.filtering.removals import write_by_label, write_removed
 from curate.filtering.result import FilterResult, tally
 from curate.filtering.rows import Row, read_decisions
@@ -61,11 +61,11 @@ def run_filter(
     stage = prepare(store, settings, dataset, plan, policies)
     result = _finished(stage)
     if result is None:
-        store.create(stage.manifest.name, stage.manifest.to_json())
+        register(store, stage.manifest)
         result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
     cards = publish_cards(store, settings, dataset, model, stage.commits, result)
     done = Manifest(digest=stage.manifest.digest, parts=stage.manifest.parts, result=result.to_record())
-    store.replace(done.name, done.to_json())
+    replace_if_changed(store, done.name, done.to_json())
     forget_others(store, done, cards)
     return result
 
@@ -91,7 +91,7 @@ def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progres
         for shard in stage.shards:
             _decide_shard(stage, shard.id, folder / f"{shard.id}.parquet")
         decisions = pl.scan_parquet([folder / f"{shard.id}.parquet" for shard in stage.shards])
-        result = tally(decisions, stage.rules, stage.settings, stage.dataset, stage.manifest.digest, pending)
+        result = tally(stage, decisions, pending=pending)
         _copy_all(stage, sources, folder, progress)
         _publish_table(stage, "removed", lambda path: write_removed(decisions, stage.dataset, path))
         if stage.dataset.label:
@@ -131,9 +131,11 @@ def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
 
 
 def _publish_table(stage: Stage, what: str, write: Callable[[Path], None]) -> None:
-    scratch = stage.store.scratch()
-    write(scratch)
-    stage.store.publish(scratch, stage.manifest.side_file(what))
+    name = stage.manifest.side_file(what)
+    if not stage.store.exists(name):
+        scratch = stage.store.scratch()
+        write(scratch)
+        stage.store.publish(scratch, name)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 `unsafe`    the row counts as unsafe: p_unsafe >= the unsafe threshold, or the model's own rating where there is none.
 `review`    the row lies in the band [review threshold, unsafe).
-`unscored`  a threshold applies but the row has no p_unsafe to hold against it.
+`unscored`  a threshold would decide, but the row has no p_unsafe to hold against it.
 
 A category's thresholds apply to rows whose answer names that category; each of the two falls back to the general one.
 Comparisons are made in float32, as p_unsafe is stored: a printed 0.7 is then on the same side as the stored 0.7.
@@ -43,7 +43,7 @@ def threshold_columns(settings: FilterSettings) -> list[pl.Expr]:
     unsafe_at, review_at = _cut_off(settings, "unsafe"), _cut_off(settings, "review")
     unsafe = pl.when(unsafe_at.is_null()).then(pl.col("rating") == Rating.UNSAFE.value).otherwise(p >= unsafe_at)
     review = pl.when(review_at.is_null()).then(pl.lit(value=False)).otherwise((p >= review_at) & ~unsafe)
-    unscored = (unsafe_at.is_not_null() | review_at.is_not_null()) & p.is_null()
+    unscored = p.is_null() & (unsafe_at.is_not_null() | (review_at.is_not_null() & ~unsafe))
     return [unsafe.alias("unsafe"), review.alias("review"), unscored.alias("unscored")]
 
 
