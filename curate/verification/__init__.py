@@ -1,0 +1,21 @@
+"""The audit of a run's folder: which laws hold in it, with numbers; nothing is written.
+
+Everything goes shard by shard. Memory grows with the samples of one shard (a few hundred bytes each) and with the
+number of shards (names and digests), never with the data.
+
+| module | does |
+|---|---|
+| evidence | the laws, and what a check says: counted, found wrong, worth a note |
+| report | evidence gathered, and the table a person reads |
+| folder | what a check looks at: the opened run, and one shard under one policy |
+| plan | law 7 and 5: plan, commits outside it, fingerprints of run.yaml |
+| commits | law 1, 5 and 7: an annotation file is the one its commit speaks of |
+| rows | law 1 and 4: indices, labels from the policy's own categories |
+| cards | the cards: patterns match, digests agree, nothing that does not count is pointed to |
+| split_set | which files in splits/ count |
+| split_files | what one split file holds |
+| placing | law 2 and 3: each sample in one split, clean is labelled, images are the judged ones |
+| sources | law 1 and 3: the sources read again |
+| leftovers | law 8: what dead workers left, and that it does not count |
+| audit | all of it over one folder |
+"""

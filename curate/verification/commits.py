@@ -1,0 +1,84 @@
+"""Law 1, 5 and 7: the annotation file is the one that its commit speaks of, judged as run.yaml and the plan say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from curate.types import Rating
+from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
+from curate.verification.folder import Folder, Judged
+
+
+def check_commit(folder: Folder, judged: Judged) -> Iterator[Evidence]:
+    """One commit and its file."""
+    yield Checked(Law.ONE_FATE, "commits")
+    yield from _same_file(judged)
+    yield from _same_counts(judged)
+    yield from _same_fingerprint(folder, judged)
+    yield from _same_inputs(folder, judged)
+    if judged.commit.damage is not None:
+        yield Note("damaged shards, of which the readable part is judged", judged.shard.id)
+
+
+def _same_file(judged: Judged) -> Iterator[Evidence]:
+    commit = judged.commit
+    if (commit.shard, commit.policy) != (judged.shard.id, judged.policy):
+        yield Finding(Law.ONE_FATE, judged.commit_name, f"speaks of shard {commit.shard}, policy {commit.policy}")
+    if (commit.sha256, commit.file_bytes) != (judged.sha256, judged.file_bytes):
+        yield Finding(
+            Law.ONE_FATE,
+            judged.name,
+            f"is not the committed file: {judged.file_bytes} bytes, sha256 {judged.sha256[:12]}...; "
+            f"committed were {commit.file_bytes} bytes, sha256 {commit.sha256[:12]}...",
+        )
+
+
+def _same_counts(judged: Judged) -> Iterator[Evidence]:
+    rows, commit = judged.rows, judged.commit
+    if commit.rows != rows.height:
+        yield Finding(Law.ONE_FATE, judged.name, f"holds {rows.height} rows, its commit says {commit.rows}")
+    if commit.damage is not None and commit.damage.index != commit.rows:
+        yield Finding(
+            Law.ONE_FATE,
+            judged.commit_name,
+            f"breaks off after {commit.damage.index} samples, but has {commit.rows} rows",
+        )
+    unsafe = rows.filter(pl.col("rating") == Rating.UNSAFE.value)
+    for what, said, values in (
+        ("statuses", commit.statuses, rows["status"]),
+        ("ratings", commit.ratings, rows["rating"]),
+        ("categories", commit.categories, unsafe["category"]),
+    ):
+        counted = dict(values.drop_nulls().value_counts().iter_rows())
+        if counted != dict(said):
+            yield Finding(
+                Law.ONE_FATE,
+                judged.commit_name,
+                f"{what} are {dict(said)}, in the file {dict(sorted(counted.items()))}",
+            )
+
+
+def _same_fingerprint(folder: Folder, judged: Judged) -> Iterator[Evidence]:
+    yield Checked(Law.ONE_FINGERPRINT, "annotation files and their commits")
+    expected = folder.run.fingerprints[judged.policy].digest
+    for where, found in (
+        (judged.name, judged.metadata.get("fingerprint")),
+        (judged.commit_name, judged.commit.fingerprint),
+    ):
+        if found != expected:
+            yield Finding(Law.ONE_FINGERPRINT, where, f"fingerprint {found}, but the run's is {expected}")
+
+
+def _same_inputs(folder: Folder, judged: Judged) -> Iterator[Evidence]:
+    """Judged is the version that is planned; older files carry the hash of a plan that was extended since."""
+    planned, found = judged.shard.version, judged.metadata.get("shard_version")
+    version = judged.commit.version
+    if (version or "") != found:
+        yield Finding(Law.THE_PLAN, judged.name, f"holds shard version {found!r}, its commit {version!r}")
+    if planned is not None and version != planned:
+        yield Finding(Law.THE_PLAN, judged.commit_name, f"judged shard version {version!r}, planned is {planned!r}")
+    for where, plan in ((judged.name, judged.metadata.get("plan_hash")), (judged.commit_name, judged.commit.plan_hash)):
+        if plan not in folder.plan_hashes:
+            yield Finding(Law.THE_PLAN, where, f"plan hash {plan} is of no plan that the run had")

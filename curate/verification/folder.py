@@ -1,0 +1,144 @@
+"""What the checks look at: a run's folder, and one shard of it under one policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
+from curate.run_folder import RUN, Run
+from curate.store import Store
+from curate.tables import SCHEMA
+from curate.types import ShardRef
+from curate.verification.evidence import Finding, Law
+
+COLUMNS = [
+    *("key", "shard", "index", "sha256", "status", "rating", "category", "category_name", "rationale"),
+    *("p_unsafe", "policy"),
+]
+"""Columns that some check looks at, but for `rationale`, of which only its presence is kept."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An opened run and the names in it that many checks need; each is listed once."""
+
+    run: Run
+
+    @property
+    def store(self) -> Store:
+        """Where it is."""
+        return self.run.store
+
+    @cached_property
+    def planned(self) -> Mapping[str, ShardRef]:
+        """The plan's shards by id."""
+        return {shard.id: shard for shard in self.run.plan.shards}
+
+    @cached_property
+    def plan_hashes(self) -> Sequence[str]:
+        """Hashes of the plans that the run had, the current one last: rows keep that of their time."""
+        hashes: list[str] = load_yaml(self.store.read(RUN))["plan_hashes"]
+        return hashes
+
+    @cached_property
+    def committed(self) -> Mapping[str, frozenset[str]]:
+        """Ids of committed shards by policy, for every policy that the run has a fingerprint of."""
+        return {policy: frozenset(committed(self.store, policy)) for policy in self.run.fingerprints}
+
+    def judged(self, shard: str) -> list[str]:
+        """Policies that a shard is committed under."""
+        return [policy for policy, shards in self.committed.items() if shard in shards]
+
+    def is_finished(self, shard: str) -> bool:
+        """Whether a shard is committed under every policy that the run has now."""
+        return all(shard in self.committed[policy] for policy in self.run.settings.policies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One committed shard under one policy.
+
+    Attributes:
+        sha256, file_bytes: of the annotation file as it is now.
+        metadata: its Parquet key-value metadata.
+        rows: `COLUMNS` of it, in the order of the file.
+    """
+
+    shard: ShardRef
+    policy: str
+    commit: Commit
+    sha256: str
+    file_bytes: int
+    metadata: Mapping[str, str]
+    rows: pl.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Name of the annotation file."""
+        return annotation_name(self.policy, self.shard.id)
+
+    @property
+    def commit_name(self) -> str:
+        """Name of the commit."""
+        return commit_name(self.policy, self.shard.id)
+
+    def at(self, index: int) -> str:
+        """The place of a row."""
+        return f"{self.name}, index {index}"
+
+
+def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Finding:
+    """Read commit and annotation file; what cannot be read is a finding."""
+    try:
+        commit = read_commit(folder.store, policy, shard.id)
+    except (ValueError, TypeError, KeyError) as error:
+        return Finding(Law.ONE_FATE, commit_name(policy, shard.id), f"is no commit ({_kind(error)})")
+    name = annotation_name(policy, shard.id)
+    try:
+        with folder.store.open(name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+            file.seek(0)
+            table = _read(file)
+    except FileNotFoundError:
+        return Finding(Law.ONE_FATE, name, "is not there, but its commit is")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return Finding(Law.ONE_FATE, name, f"cannot be read ({_kind(error)})")
+    return Judged(
+        shard=shard,
+        policy=policy,
+        commit=commit,
+        sha256=digest,
+        file_bytes=size,
+        metadata={k.decode(): v.decode("utf-8", "replace") for k, v in (table.schema.metadata or {}).items()},
+        rows=pl.DataFrame(table),
+    )
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """YAML through libyaml where it is there: a card or a policy takes Python's own parser a tenth of a second."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _read(file: Any) -> pa.Table:
+    with pq.ParquetFile(file) as parquet:
+        if not parquet.schema_arrow.equals(SCHEMA):
+            raise ValueError("not the annotation schema")
+        table = parquet.read(COLUMNS)
+    there = table.column("rationale").is_valid()
+    return table.set_column(table.column_names.index("rationale"), "has_rationale", there)
+
+
+def _kind(error: Exception) -> str:
+    text = str(error) if not isinstance(error, json.JSONDecodeError) else "not JSON"
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:120]

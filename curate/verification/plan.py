@@ -1,0 +1,65 @@
+"""Law 7 and 5 over the whole folder: the recorded plan, nothing outside it counts, sound fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from curate.errors import InputError
+from curate.fingerprint import Fingerprint
+from curate.ledger import commit_name
+from curate.planning import plan_from_bytes
+from curate.run_folder import PLAN, RUN
+from curate.store import Store
+from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
+from curate.verification.folder import Folder
+
+
+def check_plan_file(store: Store) -> Iterator[Evidence]:
+    """The plan can be read and is what its hash says; without it there is nothing to hold the folder against."""
+    try:
+        plan_from_bytes(store.read(PLAN))
+    except FileNotFoundError:
+        yield Finding(Law.THE_PLAN, PLAN, "is not there")
+    except InputError as error:
+        yield Finding(Law.THE_PLAN, PLAN, str(error).removeprefix(f"{PLAN}: "))
+
+
+def check_plan(folder: Folder) -> Iterator[Evidence]:
+    """run.yaml and plan.parquet agree, and commits are those of planned shards."""
+    plan = folder.run.plan
+    yield Checked(Law.THE_PLAN, "planned shards", len(plan.shards))
+    unfinished = [s.id for s in plan.shards if not folder.is_finished(s.id)]
+    yield from _recorded(folder, finished=not unfinished)
+    for policy, shards in folder.committed.items():
+        for shard in sorted(shards - folder.planned.keys()):
+            yield Finding(Law.THE_PLAN, commit_name(policy, shard), "commits a shard that is not in the plan")
+    for shard in unfinished:
+        yield Note("unfinished shards, to be judged by the next run", shard)
+
+
+def _recorded(folder: Folder, *, finished: bool) -> Iterator[Evidence]:
+    """The plan is the one that run.yaml names; it is written first, so a kill may come between when it grows."""
+    current, recorded = folder.run.plan.plan_hash, folder.plan_hashes[-1]
+    if current == recorded:
+        return
+    if finished:
+        yield Finding(Law.THE_PLAN, RUN, f"plan_hashes end with {recorded}, that of {PLAN} is {current}")
+    else:
+        yield Note("a plan that was changed and not gone on with; the next run does", PLAN)
+
+
+def check_fingerprints(folder: Folder) -> Iterator[Evidence]:
+    """Each fingerprint is the hash of its parts, and no policy has commits without one."""
+    for policy, fingerprint in folder.run.fingerprints.items():
+        yield Checked(Law.ONE_FINGERPRINT, "policies")
+        if _digest(fingerprint) != fingerprint.digest:
+            yield Finding(Law.ONE_FINGERPRINT, RUN, f"fingerprints.{policy}: the digest is not that of the parts")
+    for policy in folder.store.folders("commits"):
+        if policy not in folder.run.fingerprints and folder.store.names(f"commits/{policy}"):
+            yield Finding(Law.ONE_FINGERPRINT, f"commits/{policy}", f"{RUN} has no fingerprint of this policy")
+
+
+def _digest(fingerprint: Fingerprint) -> str:
+    return hashlib.sha256(json.dumps(fingerprint.parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

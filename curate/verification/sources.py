@@ -1,0 +1,108 @@
+"""Law 1 and 3 against the sources: what is read again has one row each, and its bytes are what the splits hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from curate.settings import DatasetSettings
+from curate.sources import source_for
+from curate.sources.base import ShardBroken, unlimited
+from curate.types import Damage, Sample
+from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
+from curate.verification.folder import Judged
+from curate.verification.split_files import Placed
+
+
+def check_source(
+    judged: Sequence[Judged], placed: Mapping[int, Placed] | None, dataset: DatasetSettings
+) -> Iterator[Evidence]:
+    """Read one shard again and hold each sample against its rows and its place in the splits.
+
+    Args:
+        judged: the shard under each policy it is committed under.
+        placed: where its samples are, by index; None where the shard is in no split yet.
+        dataset: how the source is read.
+
+    Raises:
+        ShardUnreadable, InputError: the source cannot be read, so that nothing is known about it.
+    """
+    if _is_repaired(judged[0], dataset):
+        yield Note("damaged shards that were repaired since; the next run judges them again", judged[0].shard.id)
+        return
+    rows = [{index: (key, sha) for index, key, sha in _rows(one)} for one in judged]
+    count = 0
+    reader = _Reader(judged[0], dataset)
+    for sample in reader:
+        count += 1
+        digest = None if sample.image is None else hashlib.sha256(sample.image).hexdigest()
+        for one, known in zip(judged, rows, strict=True):
+            yield from _same_row(sample, digest, known.get(sample.index), one)
+        if placed is not None and sample.index in placed:
+            yield from _same_bytes(sample, placed[sample.index])
+    yield Checked(Law.ONE_FATE, "samples of sources", count)
+    for one, known in zip(judged, rows, strict=True):
+        yield from _same_end(one, reader.damage)
+        for index in sorted(i for i in known if i >= count):
+            yield Finding(Law.ONE_FATE, one.at(index), "the source has no such sample")
+
+
+def _is_repaired(one: Judged, dataset: DatasetSettings) -> bool:
+    """Whether the source is another than the damaged one that was judged."""
+    now = source_for(one.shard.format).version(one.shard, dataset)
+    return one.commit.damage is not None and now != one.commit.version
+
+
+class _Reader:
+    """The samples of a shard that its commit speaks of; afterwards `damage` says where the source breaks off now."""
+
+    def __init__(self, judged: Judged, dataset: DatasetSettings) -> None:
+        self.damage: Damage | None = None
+        self._judged = judged
+        self._dataset = dataset
+
+    def __iter__(self) -> Iterator[Sample]:
+        shard, damage = self._judged.shard, self._judged.commit.damage
+        samples = source_for(shard.format).samples(shard, unlimited(self._dataset))
+        try:
+            yield from islice(samples, damage.index if damage else shard.take)
+            if damage is not None:
+                next(samples, None)
+        except ShardBroken as broken:
+            self.damage = broken.damage
+
+
+def _same_row(
+    sample: Sample, digest: str | None, row: tuple[str, str | None] | None, one: Judged
+) -> Iterator[Evidence]:
+    if row is None:
+        yield Finding(Law.ONE_FATE, one.at(sample.index), f"has no row, but the source has key {sample.key!r} there")
+        return
+    key, sha256 = row
+    if key != sample.key:
+        yield Finding(Law.ONE_FATE, one.at(sample.index), f"key is {key!r}, in the source {sample.key!r}")
+    if sha256 != digest:
+        yield Finding(Law.ONE_FATE, one.at(sample.index), f"sha256 is {sha256}, in the source {digest}")
+
+
+def _same_bytes(sample: Sample, placed: Placed) -> Iterator[Evidence]:
+    yield Checked(Law.LOSSLESS, "samples against the sources")
+    difference = placed.difference(sample)
+    if difference is not None:
+        yield Finding(Law.LOSSLESS, placed.where, difference)
+
+
+def _same_end(one: Judged, now: Damage | None) -> Iterator[Evidence]:
+    then = one.commit.damage
+    if (now and now.index) != (then and then.index):
+        what = f"the source {_end(now)}; judged was one that {_end(then)}"
+        yield Finding(Law.ONE_FATE, one.commit_name, what)
+
+
+def _end(damage: Damage | None) -> str:
+    return "has its end" if damage is None else f"breaks off after {damage.index} samples ({damage.reason})"
+
+
+def _rows(one: Judged) -> Iterator[tuple[int, str, str | None]]:
+    return one.rows.select("index", "key", "sha256").iter_rows()
