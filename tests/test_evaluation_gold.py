@@ -11,6 +11,8 @@ from curate.evaluation import labels
 from curate.evaluation.gold import SCHEMA, read_gold
 from curate.policy import Category, Policy
 from curate.prompts import render_policy
+from curate.settings import DatasetSettings
+from curate.sources import source_for
 
 ROWS = {
     "id": ["007", "8", "9", "10"],
@@ -138,6 +140,16 @@ def test_an_image_folder_is_sorted_by_rating_and_category(tmp_path):
         ("safe/cup", "Safe", None),
         ("unsafe/O6/gun", "Unsafe", "O6"),
     ]
+
+
+def test_a_folder_has_the_keys_of_a_run_over_it(tmp_path):
+    for name in ("unsafe/O6/gun.v2.png", "safe/NA/tea.JPEG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    dataset = DatasetSettings(name="gold", shards=[str(tmp_path)], format="folder")
+    source = source_for("folder")
+    samples = [s for shard in source.shards(dataset.shards, dataset) for s in source.samples(shard, dataset)]
+    assert {s.key for s in samples} == set(read_gold(str(tmp_path)).rows["key"])
 
 
 def test_an_image_folder_with_metadata(tmp_path):
