@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pickle
+import re
 from dataclasses import replace
 from hashlib import sha256
 
@@ -15,6 +16,7 @@ from curate.errors import EngineDead, RequestRejected
 from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Question
+from curate.verdicts import ANSWER_PREFIX, answer_regex, parse_answer
 
 CATEGORIES = ("O1: Hate", "O2: Violence", "NA: None applying")
 QUESTION = Question(policy="p", text="judge this picture", categories=CATEGORIES, violable=CATEGORIES[:1])
@@ -50,7 +52,8 @@ def test_answers_are_laid_out_as_trained_and_agree_with_themselves():
     ratings = []
     for answer in judge_all(engine(), HASHES):
         fields = json.loads(answer.text)
-        assert answer.text.startswith('{\n    "rating": "')
+        assert answer.text.startswith(ANSWER_PREFIX)
+        assert re.fullmatch(answer_regex(QUESTION), answer.text.removeprefix(ANSWER_PREFIX))
         assert list(fields) == ["rating", "category", "rationale"]
         assert fields["category"] in (QUESTION.violable if fields["rating"] == "Unsafe" else QUESTION.categories)
         assert (answer.p_unsafe > 0.5) == (fields["rating"] == "Unsafe")
@@ -71,7 +74,7 @@ def test_answers_are_laid_out_as_trained_and_agree_with_themselves():
 def test_rationales_follow_the_mode(rationale, above, expected):
     question = replace(QUESTION, rationale=rationale, rationale_above=above, rationale_chars=10)
     for answer in judge_all(engine(), HASHES, question):
-        text = json.loads(answer.text).get("rationale")
+        text = parse_answer(answer.text, question).rationale
         assert (text is not None) == expected(answer.p_unsafe)
         assert text is None or len(text) <= 10
 

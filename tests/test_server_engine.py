@@ -5,11 +5,18 @@ import base64
 import io
 import json
 import math
+import os
 import pickle
 import re
-from contextlib import asynccontextmanager
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 from aiohttp import web
@@ -87,7 +94,7 @@ async def running(script: Script):
 def engine(url, *, dialect="vllm", retries=2, back_off=0.001, timeout=5.0, **model) -> ServerEngine:
     args = {"dialect": dialect, "retries": retries, "back_off": back_off}
     settings = EngineSettings(name="server", url=url, timeout=timeout, max_requests=4, args=args)
-    return ServerEngine(ModelSettings(name="guard", path="guard", **model), settings)
+    return ServerEngine(ModelSettings(name="guard", **{"path": "guard", **model}), settings)
 
 
 def judge(script: Script, question=QUESTION, times=1, start=True, **options):
@@ -318,3 +325,98 @@ def tokens_of(*texts: str, at: int, alternatives: dict[str, float]) -> list[dict
 ], ids=["pieces", "quote-inside", "one-token", "masked", "no-rating", "nothing"])  # fmt: skip
 def test_the_probability_does_not_depend_on_how_tokens_are_cut(tokens, expected):
     assert p_unsafe_of(tokens) == (None if expected is None else pytest.approx(expected))
+
+
+# --- vLLM's own server ------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def vllm_server(tmp_path_factory):
+    """URL of vLLM's server with a tiny random LLaVA-OneVision. By module: `vllm serve` asks for the metadata of a
+    package named vllm, which the CPU build has not."""
+    from curate.testing.tiny_models import build
+
+    folder = tmp_path_factory.mktemp("server")
+    model = build(folder / "model", "llava_onevision")
+    url = f"http://127.0.0.1:{(port := free_port())}/v1"
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "guard", "--max-num-seqs", "4"]
+    command += [
+        "--enforce-eager",
+        "--enable-prompt-tokens-details",
+        "--limit-mm-per-prompt",
+        '{"image": 1, "video": 0}',
+    ]
+    env = {
+        "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCH_COMPILE_DISABLE": "1", "VLLM_NO_USAGE_STATS": "1",
+    }  # fmt: skip
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            while not answers(f"{url}/models"):
+                assert process.poll() is None, log.read_text()[-3000:]
+                time.sleep(0.5)
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(url).status_code == 200
+    return False
+
+
+def judge_at(url: str, pictures, question=QUESTION, **model):
+    async def scenario():
+        judged = engine(url, timeout=300, **model)
+        try:
+            await judged.start()
+            payloads = [PngRenderer().render(picture, "", question) for picture in pictures]
+            return await asyncio.gather(*(judged.judge(p, question) for p in payloads), return_exceptions=True)
+        finally:
+            await judged.close()
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.vllm
+def test_vllm_judges_pictures(vllm_server):
+    rng = np.random.default_rng(5)
+    pictures = [Image.fromarray(rng.integers(0, 256, (60 + 40 * i, 100, 3), dtype=np.uint8)) for i in range(4)]
+    question = replace(QUESTION, rationale_chars=30)
+    full = judge_at(vllm_server, pictures, question)
+    bare = judge_at(vllm_server, pictures, replace(question, rationale="none"))
+    safe_too = judge_at(vllm_server, pictures, replace(question, rationale="unsafe", rationale_above=0.0))
+    for one, without, second in zip(full, bare, safe_too, strict=True):
+        assert parse_answer(one.text, question).rationale
+        assert parse_answer(without.text, replace(question, rationale="none")).rationale is None
+        assert parse_answer(second.text, question).rationale
+        assert 0 < one.p_unsafe < 1
+        assert one.p_unsafe == pytest.approx(without.p_unsafe, abs=0.02)
+        assert one.prompt_tokens > 50
+        assert without.output_tokens < one.output_tokens
+    assert sum(a.cached_tokens for a in bare) > 0
+    assert len({a.prompt_tokens for a in full}) > 1
+
+
+@pytest.mark.vllm
+def test_vllm_rejects_what_is_too_long_and_lives_on(vllm_server):
+    picture = [Image.fromarray(PIXELS)]
+    (error,) = judge_at(vllm_server, picture, replace(QUESTION, text="word " * 9000))
+    assert isinstance(error, RequestRejected)
+    (answer,) = judge_at(vllm_server, picture, replace(QUESTION, rationale="none"))
+    assert parse_answer(answer.text, replace(QUESTION, rationale="none"))
+    with pytest.raises(InputError, match="does not serve"):
+        judge_at(vllm_server, picture, path="other")

@@ -52,7 +52,7 @@ class ServerArgs(Group):
 
     Attributes:
         dialect: how the server is told the grammar. "vllm": a regex of the exact trained layout. "openai": a JSON
-            schema in `response_format`, whose white space the server chooses.
+            schema in `response_format`, whose white space the server chooses; a weak model may then write nothing else.
         retries: how often a request is sent again after 429, 5xx, a timeout or a lost connection.
         back_off: seconds before the first of them; doubles with each, unless the server names a time.
     """
