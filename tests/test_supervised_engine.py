@@ -10,7 +10,7 @@ import pytest
 from curate.engines.base import Payload
 from curate.engines.supervised import MAX_RESTARTS, SupervisedEngine
 from curate.errors import EngineDead, InputQuarantined
-from curate.settings import EngineSettings
+from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Question
 
@@ -26,7 +26,8 @@ def supervised(fail, **settings):
     made = []
 
     def make():
-        made.append(FakeEngine(EngineSettings(name="fake", args={"fail": fail, "latency": 0.001}, **settings)))
+        engine = EngineSettings(name="fake", args={"fail": fail, "latency": 0.001}, **settings)
+        made.append(FakeEngine(ModelSettings(name="fake", path="fake"), engine))
         return made[-1]
 
     return SupervisedEngine(make, back_off=0.0), made
