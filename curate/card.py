@@ -21,6 +21,8 @@ from curate.filtering.manifest import CARD, replace_if_changed
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import CLEAN, FAILED
 from curate.ledger import Commit
+from curate.policy import Policy
+from curate.prompts import policy_hash
 from curate.settings import DatasetSettings, FilterSettings, ModelSettings
 from curate.store import Store
 from curate.tables import SCHEMA
@@ -36,6 +38,7 @@ def publish_cards(
     settings: FilterSettings,
     dataset: DatasetSettings,
     model: ModelSettings,
+    policies: Mapping[str, Policy],
     commits: Commits,
     result: FilterResult,
 ) -> list[str]:
@@ -46,14 +49,20 @@ def publish_cards(
         settings: the rules, by name.
         dataset: for its name and label.
         model: who judged.
+        policies: the run's policies by name.
         commits: by policy and shard id, what the configurations point to.
         result: the counts.
 
     Returns:
         Names of all cards.
     """
-    facts = {"title": f"{dataset.name}, curated", "dataset": dataset.name, "meaningless": model.meaningless}
+    facts: dict[str, Any] = {
+        "title": f"{dataset.name}, curated",
+        "dataset": dataset.name,
+        "meaningless": model.meaningless,
+    }
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
+    facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items()]}
     own = {}
     if FORMATS[settings.write].own_card:
         own = {f"splits/{split}/{CARD}": _tar_card(split, result, facts) for split in _there(result)}
@@ -79,7 +88,6 @@ def _main_card(
         unsafe=counts.rated(Rating.UNSAFE),
         unrated=counts.rated(""),
         subsets=[(part.split("/")[1], samples) for part, samples in result.parts.items() if "/" in part],
-        policies=[{"name": name, "fingerprint": _fingerprints(of)} for name, of in commits.items()],
     )
 
 
@@ -196,8 +204,9 @@ def _digest(commits: Iterable[Mapping[str, Commit]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _fingerprints(commits: Mapping[str, Commit]) -> str:
-    return ", ".join(sorted({commit.fingerprint for commit in commits.values()}))
+def _policy(policy: Policy, commits: Mapping[str, Commit]) -> dict[str, str]:
+    fingerprints = sorted({commit.fingerprint for commit in commits.values()})
+    return {"name": policy.name, "hash": policy_hash(policy), "fingerprint": ", ".join(fingerprints)}
 
 
 def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:

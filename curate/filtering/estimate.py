@@ -23,5 +23,12 @@ def split_disk_estimate(shards: Iterable[ShardRef], samples: int) -> dict[str, i
         shards: what is copied; shards of unknown size count as nothing.
         samples: how many samples they hold, measured or estimated.
     """
-    sources = sum(shard.bytes or 0 for shard in shards)
+    sources = sum(map(_copied, shards))
     return {"parquet": sources + samples * ROW_BYTES, "webdataset": sources, "index": samples * INDEX_BYTES}
+
+
+def _copied(shard: ShardRef) -> int:
+    """Bytes of the samples that belong to the run, as far as can be told."""
+    if shard.take is None or not shard.samples:
+        return shard.bytes or 0
+    return (shard.bytes or 0) * min(shard.take, shard.samples) // shard.samples

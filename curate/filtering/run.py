@@ -27,7 +27,7 @@ from curate.sources.base import Source
 from curate.store import Store
 from curate.types import ShardRef
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Called with a number of samples whenever so many more are in their splits."""
 
 
@@ -63,7 +63,7 @@ def run_filter(
     if result is None:
         register(store, stage.manifest)
         result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
-    cards = publish_cards(store, settings, dataset, model, stage.commits, result)
+    cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
     done = Manifest(digest=stage.manifest.digest, parts=stage.manifest.parts, result=result.to_record())
     replace_if_changed(store, done.name, done.to_json())
     forget_others(store, done, cards)

@@ -1,0 +1,57 @@
+"""Split a run again by other rules, from its annotations; nothing is judged.
+
+output.dir=DIR            the run's folder; its own rules are where the changes below start from
+filter=NAME               another rule set of conf/filter/
+filter.thresholds.unsafe=0.3 filter.splits.clean="rating = 'Safe'" filter.write=webdataset ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+from curate.config import compose_filter, split_output_dir
+from curate.console import say
+from curate.errors import ExitCode
+from curate.filtering.result import FilterResult
+from curate.filtering.run import run_filter
+from curate.run_folder import load_run
+from curate.sources import SOURCES
+
+SUMMARY = "split a finished run again by other rules, without judging anything"
+EXAMPLE = "filter output.dir=runs/laion_subset filter=strict"
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Filter again.
+
+    Raises:
+        InputError: there is no run, an override would change labels, or a rule is wrong.
+        ShardUnreadable: a source cannot be read as far as it was judged.
+    """
+    folder, overrides = split_output_dir(argv)
+    run = load_run(folder)
+    settings = compose_filter(overrides, run.settings.filter)
+    model, policies = run.settings.model, run.settings.policies
+    with tqdm(unit="img", dynamic_ncols=True, disable=None, leave=False) as bar:
+        result = run_filter(
+            run.store,
+            settings,
+            run.settings.dataset,
+            run.plan.shards,
+            policies,
+            SOURCES,
+            model=model,
+            progress=bar.update,
+        )
+    say(*_lines(result), f"card        {run.store.uri('README.md')}")
+    return ExitCode.DONE
+
+
+def _lines(result: FilterResult) -> Iterator[str]:
+    yield "splits      " + "   ".join(f"{name} {count}" for name, count in result.splits.items())
+    for split, reason, count in result.reasons:
+        yield f"  {count:>9} to {split}: {reason}"
+    if result.pending:
+        yield f"{result.pending} shards are not judged yet and are in no split"
