@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from curate.cli import main
+from curate.committing import reopen_for_retry
 from curate.planning import make_plan, plan_to_bytes
 from curate.run_folder import open_run
 from curate.verification.audit import audit
@@ -274,6 +277,12 @@ def manifest_gone(folder: Path) -> None:
         path.unlink()
 
 
+def digest_of_commits(folder: Path) -> str:
+    commits = [json.loads(path.read_text()) for path in folder.glob("commits/*/*.json")]
+    lines = sorted(f"{c['policy']} {c['shard']} {c['sha256']}" for c in commits)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
 def commit_after_the_card(folder: Path) -> None:
     """Another annotation file of the same rows, with its commit: only its digest in the card is old."""
     table = pq.read_table(rows_file(folder))
@@ -306,7 +315,7 @@ SPLIT = {
     "pattern without files": (card_edit("splits/clean/", "splits/cleaned/"), LEFT, "matches no file"),
     "uncommitted behind the card": (uncommitted_behind_the_card, LEFT, "annotations/p/stray.parquet: has no commit"),
     "rule set gone": (manifest_gone, PLAN, "the rule set that the card points to"),
-    "old digest": (commit_after_the_card, PLAN, "README.md, config annotations: digest"),
+    "no config for the rows": (card_edit("config_name: annotations", "config_name: rows"), PLAN, "has no config"),
 }  # fmt: skip
 
 
@@ -404,8 +413,25 @@ def test_fail_closed_holds_under_every_policy_that_decided(copied):
     index = pq.read_table(first(folder, "splits/clean/*.parquet")).column("index")[0].as_py()
     nothing = dict.fromkeys(("rating", "category", "category_name", "rationale", "p_unsafe"))
     other = first(folder, "annotations/q/*.parquet")
+    before = digest_of_commits(folder)
     edit_rows(other, lambda rows: [r | nothing | {"status": "blocked"} if r["index"] == index else r for r in rows])
+    card_edit(before, digest_of_commits(folder))(folder)
     assert "was not judged, but is in clean" in violations(folder)[CLOSED]
+
+
+def test_splits_of_earlier_annotations_are_not_held_against_the_new_ones(data, tmp_path):
+    """While something is judged again, and until the filter stage follows."""
+    run = make_run(tmp_path / "run", sorted(data.glob("*.tar"))[:1])
+    judge(run)
+    split(run)
+    assert reopen_for_retry(run.store, "p", frozenset({"undecodable", "unsupported_format"})) > 0
+    assert "splits of earlier annotations, not checked" in notes(tmp_path / "run")
+    judge(run)
+    split(run)
+    commit_after_the_card(tmp_path / "run")
+    assert "splits of earlier annotations, not checked" in notes(tmp_path / "run")
+    split(run)
+    assert notes(tmp_path / "run") == ""
 
 
 def run_over(data: Path, folder: Path, shards: int):

@@ -13,6 +13,8 @@ number of shards (names and digests), never with the data.
 | rows | law 1 and 4: indices, labels from the policy's own categories |
 | cards | the cards: patterns match, digests agree, nothing that does not count is pointed to |
 | split_set | which files in splits/ count |
+| freshness | whether they were made from the annotations that are there now |
+| totals | what only the sum over all shards tells |
 | split_files | what one split file holds |
 | placing | law 2 and 3: each sample in one split, clean is labelled, images are the judged ones |
 | sources | law 1 and 3: the sources read again |

@@ -13,6 +13,7 @@ from curate.verification.cards import Pointer, check_cards, read_pointers
 from curate.verification.commits import check_commit
 from curate.verification.evidence import Finding, Note
 from curate.verification.folder import Folder, Judged, read_judged
+from curate.verification.freshness import is_current
 from curate.verification.leftovers import check_leftovers
 from curate.verification.placing import Placing
 from curate.verification.plan import check_fingerprints, check_plan, check_plan_file
@@ -50,7 +51,7 @@ def audit(path: Path, *, against_sources: bool, watch: Watch = iter) -> Report:
     totals = Totals()
     for shard in watch(folder.run.plan.shards):
         _audit_shard(folder, shard, splits, totals, report, against_sources=against_sources)
-    report.take(totals.check(pointers, splits))
+    report.take(totals.check(splits))
     return report
 
 
@@ -63,9 +64,14 @@ def _folder_wide(folder: Folder, pointers: Sequence[Pointer], report: Report) ->
     splits = found if isinstance(found, SplitSet) else None
     if isinstance(found, Finding | Note):
         report.take([found])
+    report.take(check_leftovers(folder, splits))
+    if splits is not None and not is_current(folder, splits):
+        report.take(
+            [Note("splits of earlier annotations, not checked; run `filter`, then `verify`", splits.manifest.name)]
+        )
+        return None
     if splits is not None:
         report.take(check_split_set(folder, splits))
-    report.take(check_leftovers(folder, splits))
     return splits
 
 
@@ -76,7 +82,6 @@ def _audit_shard(
     report.take(one for one in read if isinstance(one, Finding))
     judged = {one.policy: one for one in read if isinstance(one, Judged)}
     for one in judged.values():
-        totals.add(one)
         report.take(check_commit(folder, one))
         report.take(check_rows(folder, one))
     placed = None if splits is None else _place(folder, judged, splits, totals, report)

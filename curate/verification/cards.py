@@ -64,9 +64,15 @@ def check_cards(folder: Folder, pointers: Sequence[Pointer]) -> Iterator[Evidenc
         yield Checked(Law.NO_LEFTOVERS, "patterns of cards", len(matched))
         for pattern, files in matched.items():
             if not files:
-                yield Finding(Law.NO_LEFTOVERS, pointer.where, f"{pattern} matches no file")
+                yield _nothing(folder, pointer, pattern)
         if pointer.is_annotations:
             yield from _uncommitted(folder, pointer, [name for files in matched.values() for name in files])
+
+
+def _nothing(folder: Folder, pointer: Pointer, pattern: str) -> Evidence:
+    if pointer.is_annotations and not folder.finished:
+        return Note("annotation files that a card points to and that are being judged again", pattern)
+    return Finding(Law.NO_LEFTOVERS, pointer.where, f"{pattern} matches no file")
 
 
 def _uncommitted(folder: Folder, pointer: Pointer, files: list[str]) -> Iterator[Evidence]:

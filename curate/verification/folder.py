@@ -55,6 +55,11 @@ class Folder:
         """Ids of committed shards by policy, for every policy that the run has a fingerprint of."""
         return {policy: frozenset(committed(self.store, policy)) for policy in self.run.fingerprints}
 
+    @cached_property
+    def finished(self) -> bool:
+        """Whether every planned shard is finished."""
+        return all(self.is_finished(shard) for shard in self.planned)
+
     def judged(self, shard: str) -> list[str]:
         """Policies that a shard is committed under."""
         return [policy for policy, shards in self.committed.items() if shard in shards]
@@ -97,12 +102,19 @@ class Judged:
         return f"{self.name}, index {index}"
 
 
+def read_commit_of(folder: Folder, policy: str, shard: str) -> Commit | Finding:
+    """The commit of a shard; what cannot be read is a finding."""
+    try:
+        return read_commit(folder.store, policy, shard)
+    except (ValueError, TypeError, KeyError) as error:
+        return Finding(Law.ONE_FATE, commit_name(policy, shard), f"is no commit ({_kind(error)})")
+
+
 def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Finding:
     """Read commit and annotation file; what cannot be read is a finding."""
-    try:
-        commit = read_commit(folder.store, policy, shard.id)
-    except (ValueError, TypeError, KeyError) as error:
-        return Finding(Law.ONE_FATE, commit_name(policy, shard.id), f"is no commit ({_kind(error)})")
+    commit = read_commit_of(folder, policy, shard.id)
+    if isinstance(commit, Finding):
+        return commit
     name = annotation_name(policy, shard.id)
     try:
         with folder.store.open(name) as file:

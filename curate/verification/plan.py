@@ -30,21 +30,20 @@ def check_plan(folder: Folder) -> Iterator[Evidence]:
     """run.yaml and plan.parquet agree, and commits are those of planned shards."""
     plan = folder.run.plan
     yield Checked(Law.THE_PLAN, "planned shards", len(plan.shards))
-    unfinished = [s.id for s in plan.shards if not folder.is_finished(s.id)]
-    yield from _recorded(folder, finished=not unfinished)
+    yield from _recorded(folder)
     for policy, shards in folder.committed.items():
         for shard in sorted(shards - folder.planned.keys()):
             yield Finding(Law.THE_PLAN, commit_name(policy, shard), "commits a shard that is not in the plan")
-    for shard in unfinished:
+    for shard in (s.id for s in plan.shards if not folder.is_finished(s.id)):
         yield Note("unfinished shards, to be judged by the next run", shard)
 
 
-def _recorded(folder: Folder, *, finished: bool) -> Iterator[Evidence]:
+def _recorded(folder: Folder) -> Iterator[Evidence]:
     """The plan is the one that run.yaml names; it is written first, so a kill may come between when it grows."""
     current, recorded = folder.run.plan.plan_hash, folder.plan_hashes[-1]
     if current == recorded:
         return
-    if finished:
+    if folder.finished:
         yield Finding(Law.THE_PLAN, RUN, f"plan_hashes end with {recorded}, that of {PLAN} is {current}")
     else:
         yield Note("a plan that was changed and not gone on with; the next run does", PLAN)

@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from curate.filtering.manifest import FOLDER, Manifest, read_manifests
+from curate.filtering.manifest import CARD, FOLDER, Manifest, read_manifests
 from curate.filtering.result import FilterResult
 from curate.verification.cards import Pointer
 from curate.verification.evidence import Evidence, Finding, Law, Note
 from curate.verification.folder import Folder
+
+ANNOTATIONS = "annotations"
+"""The configuration of a card for the rows of every policy that decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +22,18 @@ class SplitSet:
 
     Attributes:
         manifest: the rule set.
-        policies: whose annotations decided.
+        annotations: the card's configuration for the annotations that decided.
         files: by shard id, (part, file name) of each split file; a part is a folder below splits/.
     """
 
     manifest: Manifest
-    policies: tuple[str, ...]
+    annotations: Pointer
     files: Mapping[str, Sequence[tuple[str, str]]] = field(repr=False)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Whose annotations decided."""
+        return self.annotations.policies()
 
     @property
     def result(self) -> FilterResult | None:
@@ -47,8 +55,10 @@ def find_split_set(folder: Folder, pointers: Sequence[Pointer]) -> SplitSet | Fi
         return Finding(Law.THE_PLAN, where, f"the cards point to several rule sets: {', '.join(sorted(pointed))}")
     if digest not in manifests:
         return Finding(Law.THE_PLAN, where, f"no {FOLDER}/{digest}.json, the rule set that the card points to")
-    policies = next((p.policies() for p in pointers if p.is_annotations), ())
-    return SplitSet(manifest=manifests[digest], policies=policies, files=_files(folder, manifests[digest]))
+    annotations = next((pointer for pointer in pointers if pointer.config == ANNOTATIONS), None)
+    if annotations is None:
+        return Finding(Law.THE_PLAN, CARD, f"has no config {ANNOTATIONS} for the rows behind its splits")
+    return SplitSet(manifest=manifests[digest], annotations=annotations, files=_files(folder, manifests[digest]))
 
 
 def check_split_set(folder: Folder, splits: SplitSet) -> Iterator[Evidence]:

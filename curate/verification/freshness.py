@@ -1,0 +1,36 @@
+"""Whether the splits were made from the annotations that are there now.
+
+Judging again (`retry`, a repaired shard) replaces annotations while the splits of the earlier ones still stand. That is
+unfinished work, and holding those splits against the new rows would call it a violation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from curate.ledger import Commit, annotation_name
+from curate.verification.folder import Folder, read_commit_of
+from curate.verification.split_set import SplitSet
+
+_Commits = Mapping[tuple[str, str], Commit]
+
+
+def is_current(folder: Folder, splits: SplitSet) -> bool:
+    """Whether the card's digest is that of the commits behind it, shards that were judged later set aside."""
+    patterns = frozenset(splits.annotations.patterns)
+    pointed = {
+        (policy, shard): commit
+        for policy in splits.policies
+        for shard in folder.committed.get(policy, ())
+        if patterns & {annotation_name(policy, shard), annotation_name(policy, "*")}
+        and isinstance(commit := read_commit_of(folder, policy, shard), Commit)
+    }
+    split = {key: commit for key, commit in pointed.items() if key[1] in splits.files or not commit.rows}
+    return splits.annotations.description in (_digest(pointed), _digest(split))
+
+
+def _digest(commits: _Commits) -> str:
+    """As cards have it: sixteen hexadecimal digits over the sorted lines "policy shard sha256"."""
+    lines = sorted(f"{policy} {shard} {commit.sha256}" for (policy, shard), commit in commits.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
