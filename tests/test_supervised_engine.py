@@ -14,6 +14,7 @@ from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Question
 
+MODEL = ModelSettings(name="fake", path="fake")
 QUESTION = Question(policy="p", text="t", categories=("O1: A", "NA: None applying"), violable=("O1: A",))
 
 
@@ -27,7 +28,7 @@ def supervised(fail, **settings):
 
     def make():
         engine = EngineSettings(name="fake", args={"fail": fail, "latency": 0.001}, **settings)
-        made.append(FakeEngine(ModelSettings(name="fake", path="fake"), engine))
+        made.append(FakeEngine(MODEL, engine))
         return made[-1]
 
     return SupervisedEngine(make, back_off=0.0), made
@@ -67,7 +68,7 @@ def test_a_death_that_does_not_repeat_costs_nothing():
                 raise EngineDead("killed from outside")
             return await super().judge(payload, question)
 
-    engine = SupervisedEngine(lambda: DiesOnce(EngineSettings(name="fake")), back_off=0.0)
+    engine = SupervisedEngine(lambda: DiesOnce(MODEL, EngineSettings(name="fake")), back_off=0.0)
     outcomes = asyncio.run(judge_all(engine, range(10)))
     assert not [o for o in outcomes if isinstance(o, Exception)]
 
@@ -80,7 +81,7 @@ def test_an_engine_that_never_answers_is_given_up():
     made = []
 
     def make():
-        made.append(Dead(EngineSettings(name="fake")))
+        made.append(Dead(MODEL, EngineSettings(name="fake")))
         return made[-1]
 
     engine = SupervisedEngine(make, back_off=0.0)
