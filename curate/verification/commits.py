@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-
-import polars as pl
 
 from curate.types import Rating
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
@@ -45,14 +44,15 @@ def _same_counts(judged: Judged) -> Iterator[Evidence]:
             judged.commit_name,
             f"breaks off after {commit.damage.index} samples, but has {commit.rows} rows",
         )
-    unsafe = rows.filter(pl.col("rating") == Rating.UNSAFE.value)
+    ratings, categories = rows["rating"].to_list(), rows["category"].to_list()
+    unsafe = [code for rating, code in zip(ratings, categories, strict=True) if rating == Rating.UNSAFE]
     for what, said, values in (
-        ("statuses", commit.statuses, rows["status"]),
-        ("ratings", commit.ratings, rows["rating"]),
-        ("categories", commit.categories, unsafe["category"]),
+        ("statuses", commit.statuses, rows["status"].to_list()),
+        ("ratings", commit.ratings, ratings),
+        ("categories", commit.categories, unsafe),
     ):
-        counted = dict(values.drop_nulls().value_counts().iter_rows())
-        if counted != dict(said):
+        counted = Counter(value for value in values if value is not None)
+        if counted != Counter(said):
             yield Finding(
                 Law.ONE_FATE,
                 judged.commit_name,

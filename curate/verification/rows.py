@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 import polars as pl
 
@@ -41,34 +42,48 @@ def _indices(judged: Judged) -> Iterator[Evidence]:
 
 def _belonging(judged: Judged) -> Iterator[Evidence]:
     for column, expected in (("shard", judged.shard.id), ("policy", judged.policy)):
+        if judged.rows[column].unique().to_list() in ([expected], []):
+            continue
         for index, value in judged.rows.filter(pl.col(column) != expected).select("index", column).iter_rows():
             yield Finding(Law.ONE_FATE, judged.at(index), f"{column} is {value!r} in the file of {expected!r}")
 
 
 def _labels(judged: Judged, fingerprint: Fingerprint) -> Iterator[Evidence]:
-    rows = judged.rows
-    for wrong, what in _wrong_labels(fingerprint):
-        shown = rows.filter(wrong.fill_null(value=False)).select("index", *_ANSWER[:4], "status")
-        for index, *answer in shown.iter_rows():
-            rating, category, name, p_unsafe, status = answer
-            given = f"{status}, {rating}, {category}: {name}, p_unsafe {p_unsafe}"
-            yield Finding(Law.OWN_CATEGORIES, judged.at(index), f"{what} ({given})")
+    own, violable = (tuple(fingerprint.parts[f"policy.{name}"]) for name in ("categories", "violable"))
+    wrong_labels = _wrong_labels(own, violable)
+    any_wrong = judged.rows.select(wrong.any().alias(what) for what, wrong in wrong_labels.items())
+    for what, is_there in any_wrong.row(0, named=True).items():
+        if is_there:
+            yield from _found(judged, wrong_labels[what], what)
 
 
-def _wrong_labels(fingerprint: Fingerprint) -> list[tuple[pl.Expr, str]]:
-    """Conditions that no row may meet. Categories come from what was asked, which the fingerprint keeps."""
-    own = fingerprint.parts["policy.categories"]
-    violable = fingerprint.parts["policy.violable"]
+def _found(judged: Judged, wrong: pl.Expr, what: str) -> Iterator[Evidence]:
+    shown = judged.rows.filter(wrong).select("index", *_ANSWER[:4], "status")
+    for index, rating, category, name, p_unsafe, status in shown.iter_rows():
+        given = f"{status}, {rating}, {category}: {name}, p_unsafe {p_unsafe}"
+        yield Finding(Law.OWN_CATEGORIES, judged.at(index), f"{what} ({given})")
+
+
+@cache
+def _wrong_labels(own: tuple[str, ...], violable: tuple[str, ...]) -> Mapping[str, pl.Expr]:
+    """Conditions that no row may meet, by what is wrong then.
+
+    Args:
+        own: every category that an answer could name, as the fingerprint keeps them.
+        violable: those that an Unsafe answer could name.
+    """
     named = pl.format("{}: {}", "category", "category_name").fill_null("")
     is_own = named.is_in(own)
     answered = pl.any_horizontal(pl.col(name).is_not_null() for name in _ANSWER[:4]) | pl.col("has_rationale")
     rated = pl.col("rating").is_in([r.value for r in Rating]).fill_null(value=False)
-    return [
-        (~pl.col("status").is_in([s.value for s in Status]), "a status that does not exist"),
-        (~_LABELLED & answered, "a failure that has a label"),
-        (_LABELLED & ~rated, "labelled without a rating"),
-        (_LABELLED & ~is_own, "a category that the policy does not have"),
-        (_LABELLED & is_own & _UNSAFE & ~named.is_in(violable), "unsafe under a category that cannot be violated"),
-        (_LABELLED & ~pl.col("p_unsafe").is_between(0, 1), "p_unsafe is no probability"),
-        (_LABELLED & rated & pl.col("p_unsafe").is_between(0, 1) & _P_CONTRADICTS, "p_unsafe contradicts the rating"),
-    ]
+    likely = pl.col("p_unsafe").is_between(0, 1)
+    wrong = {
+        "a status that does not exist": ~pl.col("status").is_in([s.value for s in Status]),
+        "a failure that has a label": ~_LABELLED & answered,
+        "labelled without a rating": _LABELLED & ~rated,
+        "a category that the policy does not have": _LABELLED & ~is_own,
+        "unsafe under a category that cannot be violated": _LABELLED & is_own & _UNSAFE & ~named.is_in(violable),
+        "p_unsafe is no probability": _LABELLED & ~likely,
+        "p_unsafe contradicts the rating": _LABELLED & rated & likely & _P_CONTRADICTS,
+    }
+    return {what: condition.fill_null(value=False) for what, condition in wrong.items()}
