@@ -6,7 +6,6 @@ import json
 
 import polars as pl
 import pytest
-from filtering_cases import DEFAULT_RULES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from curate.filtering.subdivide import part_of
 from curate.settings import FilterSettings
 from curate.tables import to_table
 from curate.types import Annotation, Rating, Status
+from tests.filtering_cases import DEFAULT_RULES
 
 CODES = ("O1", "O2", "O3")
 
@@ -201,7 +201,7 @@ def test_functions_in_text_are_text():
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(st.text(), max_size=30), st.lists(st.text(), max_size=30), st.integers(0, 5))
 def test_rows_that_are_added_move_nobody_and_equal_keys_stay_together(keys: list[str], more: list[str], seed: int):
     def parts(keys: list[str]) -> list[str]:

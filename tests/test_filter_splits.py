@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset
-from filtering_cases import (
+from PIL import Image
+
+from curate.errors import InputError, ShardUnreadable
+from curate.filtering import write_parquet as parquet_format
+from curate.filtering.estimate import split_disk_estimate
+from curate.settings import FilterSettings
+from curate.types import Rating, Status
+from tests.filtering_cases import (
     DEFAULT_RULES,
     Case,
     by_number,
@@ -24,13 +31,6 @@ from filtering_cases import (
     write_parquet,
     write_tar,
 )
-from PIL import Image
-
-from curate.errors import InputError, ShardUnreadable
-from curate.filtering import write_parquet as parquet_format
-from curate.filtering.estimate import split_disk_estimate
-from curate.settings import FilterSettings
-from curate.types import Rating, Status
 
 KEYS = ["plain", "with.dot", "a/b", "a/b", "", "über", "tilde~", "x y", "plain", None, "z", "z"]
 

@@ -2,13 +2,14 @@
 
 Several policies are combined by the strictest fate (`combine=any_unsafe`): failed, then unsafe, review, further splits
 as declared, clean last. Of policies that agree the first one is named. A sample that was not judged under every policy
-is failed. Everything is lazy and streams; only (index, fate) of one shard is ever held.
+is failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from pathlib import Path
 
 import polars as pl
 
@@ -37,6 +38,9 @@ SCHEMA = pl.Schema(
 )
 """Columns of a decision. `policy` is the one that decided; `part` is the folder in splits/, e.g. "clean/train"."""
 
+WINDOW = 20_000
+"""Rows that are decided at a time: what bounds memory, whatever a shard's size and the engine's plans."""
+
 _INCOMPLETE = "not judged under every policy"
 
 
@@ -59,6 +63,24 @@ def decide(
     needed = len(judged) if every_policy else 1
     decided = judged[0] if len(judged) == 1 else _strictest(judged, needed)
     return decided.with_columns(_part(settings)).select(SCHEMA.names())
+
+
+def write_decisions(
+    annotations: Mapping[str, pl.LazyFrame],
+    rows: int,
+    rules: Rules,
+    settings: FilterSettings,
+    folder: Path,
+    *,
+    every_policy: bool = True,
+) -> None:
+    """`decide` for rows 0 to `rows` of a shard, window by window, as files in `folder` whose names sort in order."""
+    folder.mkdir()
+    for start in range(0, rows, WINDOW):
+        inside = pl.col("index").is_between(start, start + WINDOW - 1)
+        window = {policy: frame.filter(inside) for policy, frame in annotations.items()}
+        decided = decide(window, rules, settings, every_policy=every_policy)
+        decided.sink_parquet(folder / f"{start:012d}.parquet", compression="lz4")
 
 
 def _strictest(judged: list[pl.LazyFrame], needed: int) -> pl.LazyFrame:

@@ -40,9 +40,9 @@ class Row:
     sample: Sample | None = None
 
 
-def read_decisions(path: Path) -> Iterator[Decision]:
-    """The decisions in a file, in order; holds one batch of them."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
-                yield Decision(**row)
+def read_decisions(folder: Path) -> Iterator[Decision]:
+    """The decisions in the files of a folder, in order; holds one batch of them."""
+    for path in sorted(folder.iterdir()):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                yield from (Decision(**row) for row in batch.to_pylist())

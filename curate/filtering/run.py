@@ -15,7 +15,7 @@ import polars as pl
 
 from curate.card import publish_cards
 from curate.filtering.copying import joined, write_files
-from curate.filtering.decide import decide
+from curate.filtering.decide import write_decisions
 from curate.filtering.manifest import Manifest, forget_others, read_manifests, register, replace_if_changed
 from curate.filtering.removals import write_by_label, write_removed
 from curate.filtering.result import FilterResult, tally
@@ -89,8 +89,8 @@ def _present(stage: Stage, part: str) -> set[str]:
 def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progress: Progress) -> FilterResult:
     with _scratch_folder(stage.store) as folder:
         for shard in stage.shards:
-            _decide_shard(stage, shard.id, folder / f"{shard.id}.parquet")
-        decisions = pl.scan_parquet([folder / f"{shard.id}.parquet" for shard in stage.shards])
+            _decide_shard(stage, shard.id, folder / shard.id)
+        decisions = pl.scan_parquet([path for shard in stage.shards for path in sorted((folder / shard.id).iterdir())])
         result = tally(stage, decisions, pending=pending)
         _copy_all(stage, sources, folder, progress)
         _publish_table(stage, "removed", lambda path: write_removed(decisions, stage.dataset, path))
@@ -99,26 +99,30 @@ def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progres
     return result
 
 
-def _decide_shard(stage: Stage, shard: str, path: Path) -> None:
+def _decide_shard(stage: Stage, shard: str, folder: Path) -> None:
+    rows = max(commits[shard].rows for commits in stage.commits.values())
     every = stage.dataset.policy_column is None
-    decided = decide(stage.annotations(shard), stage.rules, stage.settings, every_policy=every)
-    decided.sink_parquet(path, compression="lz4", row_group_size=10_000)
+    write_decisions(stage.annotations(shard), rows, stage.rules, stage.settings, folder, every_policy=every)
 
 
 def _copy_all(stage: Stage, sources: Mapping[str, Source], folder: Path, progress: Progress) -> None:
     present = {name for part in stage.manifest.parts for name in _present(stage, part)}
     for shard in stage.shards:
-        path = folder / f"{shard.id}.parquet"
-        parts = pl.scan_parquet(path).select(pl.col("part").unique().sort()).collect(engine="streaming")["part"]
+        own = folder / shard.id
+        parts = (
+            pl.scan_parquet(own / "*.parquet")
+            .select(pl.col("part").unique().sort())
+            .collect(engine="streaming")["part"]
+        )
         names = {part: stage.manifest.file(part, shard.id, stage.form.suffix) for part in parts}
         missing = {part: name for part, name in names.items() if name not in present}
-        rows = _counted(_rows(stage, shard, sources, path), progress)
+        rows = _counted(_rows(stage, shard, sources, own), progress)
         if missing:
             write_files(rows, missing, stage.form, stage.store, stage.settings, stage.dataset)
 
 
-def _rows(stage: Stage, shard: ShardRef, sources: Mapping[str, Source], path: Path) -> Iterator[Row]:
-    decisions = read_decisions(path)
+def _rows(stage: Stage, shard: ShardRef, sources: Mapping[str, Source], folder: Path) -> Iterator[Row]:
+    decisions = read_decisions(folder)
     if stage.form.copies:
         return joined(shard, sources[shard.format], stage.dataset, decisions)
     return (Row(decision=decision) for decision in decisions)

@@ -61,9 +61,8 @@ def prepare(
     Raises:
         InputError: names the setting.
     """
+    rules = check_settings(settings, policies)
     deciding = _deciding(settings, policies)
-    rules = compile_rules(settings, [code for p in deciding for code in policies[p].categories])
-    check_shares(settings.subdivide)
     found = {policy: {commit.shard: commit for commit in read_commits(store, policy)} for policy in deciding}
     shards = tuple(shard for shard in plan if all(shard.id in commits for commits in found.values()))
     if not shards:
@@ -83,6 +82,17 @@ def prepare(
     )
     _check_fields(stage)
     return stage
+
+
+def check_settings(settings: FilterSettings, policies: Mapping[str, Policy]) -> Rules:
+    """Everything about `settings` that can be checked before anything is judged: a run should not end on a typing error.
+
+    Raises:
+        InputError: names the setting.
+    """
+    codes = [code for policy in _deciding(settings, policies) for code in policies[policy].categories]
+    check_shares(settings.subdivide)
+    return compile_rules(settings, codes)
 
 
 def _deciding(settings: FilterSettings, policies: Mapping[str, Policy]) -> list[str]:
