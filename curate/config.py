@@ -24,11 +24,24 @@ from pydantic import ValidationError
 
 from curate.errors import InputError
 from curate.policy import Policy, load_policy
+from curate.policy_file import check_duplicate_keys
 from curate.resources import conf_dir, packaged
 from curate.settings import FilterSettings, ModelSettings, Settings
 
 GROUPS = ("dataset", "model", "policy", "engine", "filter", "job")
-_BRACES = re.compile(r"\{[^{}]*(\.\.|,)[^{}]*\}")
+
+# Mappings whose keys are the user's: a new key is added where others must exist, without Hydra's "+".
+_OPEN_MAPPINGS = (
+    "engine.args",
+    "model.processor",
+    "model.hf_overrides",
+    "dataset.options",
+    "dataset.storage_options",
+    "filter.by_category",
+    "filter.fields",
+    "filter.splits",
+    "filter.subdivide",
+)
 
 T = TypeVar("T")
 
@@ -96,7 +109,7 @@ def split_output_dir(argv: Sequence[str]) -> tuple[Path, list[str]]:
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
     OmegaConf.register_new_resolver("packaged", packaged, replace=True)
-    prepared = [_group_from_file(o) for o in _gather_shards(overrides)]
+    prepared = [_addable(_group_from_file(o)) for o in _gather_shards(overrides)]
     try:
         with _hydra():
             config: DictConfig = compose("config", overrides=prepared)
@@ -159,7 +172,14 @@ def _group_from_file(override: str) -> str:
     return f"{key}=file_{path.stem}"
 
 
+def _addable(override: str) -> str:
+    """Let an override of an open mapping add a key."""
+    inside = any(override.startswith(f"{mapping}.") for mapping in _OPEN_MAPPINGS)
+    return f"++{override}" if inside else override
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
+    check_duplicate_keys(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

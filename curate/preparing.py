@@ -48,7 +48,7 @@ class Prepared:
 
 def prepare(sample: Sample, questions: tuple[Question, ...], renderer: Renderer, limits: Limits) -> Prepared:
     """Hash and decode the image of `sample`, and render it for each question."""
-    sha256 = None if sample.image is None else sha256_of(sample.image)
+    sha256 = sample.sha256 if sample.image is None else sha256_of(sample.image)
     if sample.failure is not None:
         return Prepared(sha256=sha256, failure=sample.failure)
     if sample.image is None or sha256 is None:

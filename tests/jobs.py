@@ -53,8 +53,8 @@ def curate(*arguments: str, code: int = 0, cwd: Path | None = None) -> subproces
 
 def fake_run(shards: str, folder: Path, *more: str) -> list[str]:
     """Arguments of a run with the fake engine in this process's own threads."""
-    return ["run", "+dataset=laion_subset", f"dataset.shards={shards}", f"output.dir={folder}",
-            "engine=fake", "engine.workers=0", *more]  # fmt: skip
+    engine = [] if any(m.startswith("engine=") for m in more) else ["engine=fake", "engine.workers=0"]
+    return ["run", "+dataset=laion_subset", f"dataset.shards={shards}", f"output.dir={folder}", *engine, *more]
 
 
 def annotation_files(folder: Path) -> dict[str, bytes]:

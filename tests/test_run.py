@@ -38,6 +38,13 @@ def undisturbed(shards, tmp_path_factory):
     return folder
 
 
+def failing_engine(folder, faults):
+    """An override that chooses a fake engine with `faults` by hash of the picture."""
+    path = folder / "failing.yaml"
+    path.write_text(json.dumps({"name": "fake", "workers": 0, "args": {"fail": faults}}))
+    return f"engine={path}"
+
+
 def source_samples(shards):
     """What webdataset itself finds in the shards, in order."""
     urls = [str(p) for p in sorted(shards.glob("*.tar"))]
@@ -149,8 +156,8 @@ def test_a_limit_takes_the_first_samples(shards, undisturbed, tmp_path):
 def test_retry_judges_chosen_statuses_again_and_keeps_the_rest(shards, undisturbed, tmp_path):
     folder = tmp_path / "run"
     bad = hashlib.sha256(picture(40)).hexdigest()
-    failing = (f"+engine.args.fail={{'{bad[:12]}':invalid}}", "budget.engine=5")
-    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, *failing))
+    failing = failing_engine(tmp_path, {bad[:12]: "invalid"})
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, failing, "budget.engine=5"))
     assert [r["key"] for r in rows(folder) if r["status"] == "invalid_output"] == ["000000040"]
     before = annotation_files(folder)
     done = curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "retry=[invalid_output]"))
@@ -190,10 +197,8 @@ def test_several_policies_share_one_reading(shards, undisturbed, tmp_path):
 
 
 def test_too_many_failures_stop_the_run(shards, tmp_path):
-    every = "".join(f"'{digit:x}':invalid," for digit in range(16))
-    arguments = fake_run(
-        f"{shards}/00000.tar", tmp_path / "run", f"+engine.args.fail={{{every[:-1]}}}", "budget.grace=5"
-    )
+    failing = failing_engine(tmp_path, {f"{digit:x}": "invalid" for digit in range(16)})
+    arguments = fake_run(f"{shards}/00000.tar", tmp_path / "run", failing, "budget.grace=5")
     error = curate(*arguments, code=3).stderr
     assert "invalid_output" in error
     assert "budget.engine" in error
@@ -207,5 +212,5 @@ def test_a_sample_with_two_images_needs_a_decision(tmp_path):
             tar.addfile(member, io.BytesIO(data))
     error = curate(*fake_run(f"{tmp_path}/two.tar", tmp_path / "run"), code=2).stderr
     assert "dataset.image" in error
-    curate(*fake_run(f"{tmp_path}/two.tar", tmp_path / "run", "dataset.image=png"))
-    assert rows(tmp_path / "run")[0]["sha256"] == hashlib.sha256(picture(2, kind="PNG")).hexdigest()
+    curate(*fake_run(f"{tmp_path}/two.tar", tmp_path / "decided", "dataset.image=png"))
+    assert rows(tmp_path / "decided")[0]["sha256"] == hashlib.sha256(picture(2, kind="PNG")).hexdigest()
