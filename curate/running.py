@@ -12,6 +12,7 @@ from curate.annotate import Workshop
 from curate.engines import make_engine
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
+from curate.filtering.stage import check_settings
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
 from curate.ledger import Claims, committed, read_commits, worker_id
@@ -53,6 +54,7 @@ def open_settings(settings: Settings) -> Run:
     Raises:
         InputError: anything that can be known to be wrong before the engine starts.
     """
+    check_settings(settings.filter, settings.policies)
     plan = make_plan(settings.dataset)
     store = LocalStore(settings.output.dir)
     return open_run(store, settings, plan, fingerprints_of(settings))

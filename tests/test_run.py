@@ -139,6 +139,23 @@ def test_another_model_or_policy_over_the_same_folder_is_refused(shards, undistu
     assert "choose another output.dir" in error
 
 
+def test_filter_splits_again_without_judging(undisturbed, shards, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    before = annotation_files(folder)
+    curate("filter", f"output.dir={folder}", "filter.thresholds.unsafe=0.2")
+    assert annotation_files(folder) == before
+    assert {r["key"] for r in split_rows(folder, "unsafe")} == {
+        r["key"] for r in rows(folder) if r["p_unsafe"] is not None and r["p_unsafe"] >= 0.2
+    }
+    error = curate("filter", f"output.dir={folder}", "policy=kids", code=2).stderr
+    assert "would change labels" in error
+
+
+def test_verify_finds_nothing_wrong(undisturbed):
+    curate("verify", f"output.dir={undisturbed}")
+
+
 def test_other_shards_are_refused_until_extend(shards, tmp_path):
     folder = tmp_path / "run"
     curate(*fake_run(f"{shards}/{{00000..00001}}.tar", folder))

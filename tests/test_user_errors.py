@@ -61,7 +61,6 @@ def data(tmp_path, monkeypatch):
         (["filter"], ["output.dir"]),
         (["filter", "output.dir=empty"], ["empty", "no run"]),
         (["status", "output.dir=empty"], ["empty", "no run"]),
-        (["filter", "output.dir=empty", "policy=kids"], ["would change labels"]),
     ],
 )
 def test_each_wrong_input_has_its_line(data, capsys, arguments, said):

@@ -2,7 +2,7 @@
 
 output.dir=DIR            the run's folder; its own rules are where the changes below start from
 filter=NAME               another rule set of conf/filter/
-filter.thresholds.unsafe=0.3 filter.splits.clean="rating = 'Safe'" filter.write=webdataset ...
+filter.thresholds.unsafe=0.3 "+filter.splits.small='width < 64'" filter.write=webdataset ...
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from curate.console import say
 from curate.errors import ExitCode
 from curate.filtering.result import FilterResult
 from curate.filtering.run import run_filter
-from curate.run_folder import load_run
+from curate.run_folder import Run, load_run
+from curate.settings import FilterSettings
 from curate.sources import SOURCES
 
 SUMMARY = "split a finished run again by other rules, without judging anything"
@@ -32,21 +33,24 @@ def main(argv: list[str]) -> ExitCode:
     """
     folder, overrides = split_output_dir(argv)
     run = load_run(folder)
-    settings = compose_filter(overrides, run.settings.filter)
-    model, policies = run.settings.model, run.settings.policies
-    with tqdm(unit="img", dynamic_ncols=True, disable=None, leave=False) as bar:
-        result = run_filter(
+    result = split(run, compose_filter(overrides, run.settings.filter))
+    say(*_lines(result), f"card        {run.store.uri('README.md')}")
+    return ExitCode.DONE
+
+
+def split(run: Run, settings: FilterSettings) -> FilterResult:
+    """`run_filter` with a progress bar."""
+    with tqdm(unit="img", dynamic_ncols=True, disable=None, leave=False, desc="splits") as bar:
+        return run_filter(
             run.store,
             settings,
             run.settings.dataset,
             run.plan.shards,
-            policies,
+            run.settings.policies,
             SOURCES,
-            model=model,
+            model=run.settings.model,
             progress=bar.update,
         )
-    say(*_lines(result), f"card        {run.store.uri('README.md')}")
-    return ExitCode.DONE
 
 
 def _lines(result: FilterResult) -> Iterator[str]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 
 from curate.commands.annotate import refuse_unreadable
+from curate.commands.filter import split
 from curate.config import compose_settings
 from curate.console import say
 from curate.errors import ExitCode
-from curate.filtering.run import run_filter
 from curate.ledger import any_committed
 from curate.running import annotate, open_settings, reopen_for_retry, unfinished
-from curate.sources import SOURCES
 from curate.summary import LOUD, summary
 
 SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
@@ -42,9 +41,7 @@ def main(argv: list[str]) -> ExitCode:
     outcome = annotate(run)
     if not any_committed(run.store, settings.policies):
         refuse_unreadable(outcome)
-    result = run_filter(
-        run.store, settings.filter, settings.dataset, run.plan.shards, settings.policies, SOURCES, model=settings.model
-    )
+    result = split(run, settings.filter)
     say(*summary(run, result.splits))
     if not left:
         say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")

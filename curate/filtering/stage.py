@@ -85,7 +85,7 @@ def prepare(
 
 
 def check_settings(settings: FilterSettings, policies: Mapping[str, Policy]) -> Rules:
-    """Everything about `settings` that can be checked before anything is judged: a run should not end on a typing error.
+    """Everything about `settings` that can be checked before anything is judged: no run should end on a typing error.
 
     Raises:
         InputError: names the setting.
