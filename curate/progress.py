@@ -19,20 +19,18 @@ class Progress:
 
     Args:
         tally: what is shown; it is read, never changed.
-        total: samples to be judged, None where that cannot be known without reading.
-        done: samples judged by earlier runs.
+        total: rows that are left to write, None where that cannot be known without reading.
     """
 
-    def __init__(self, tally: Tally, total: int | None, done: int) -> None:
+    def __init__(self, tally: Tally, total: int | None) -> None:
         self._tally = tally
         self._total = total
-        self._done = done
         self._bar: tqdm[Any] | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
-            self._bar = tqdm(total=self._total, initial=self._done, unit="img", dynamic_ncols=True, smoothing=0.05)
+            self._bar = tqdm(total=self._total, unit="img", dynamic_ncols=True, smoothing=0.05)
         return self
 
     def __exit__(
@@ -46,7 +44,7 @@ class Progress:
         """Show the current state; cheap enough to be called several times a second."""
         if self._bar is not None:
             self._bar.set_postfix_str(self._notes(), refresh=False)
-            self._bar.update(self._done + self._tally.rows - self._bar.n)
+            self._bar.update(self._tally.rows - self._bar.n)
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             print(self.line(), file=sys.stderr, flush=True)  # noqa: T201
@@ -54,13 +52,13 @@ class Progress:
     def line(self) -> str:
         """The state as one plain line."""
         total = f"/{self._total}" if self._total else ""
-        return f"{self._done + self._tally.rows}{total} images, {self._tally.rate:.1f}/s, {self._notes()}{self._eta()}"
+        return f"{self._tally.rows}{total} images, {self._tally.rate:.1f}/s, {self._notes()}{self._eta()}"
 
     def _notes(self) -> str:
         return f"unsafe {self._tally.share_unsafe:.1%}, failed {self._tally.failed}"
 
     def _eta(self) -> str:
-        left = (self._total or 0) - self._done - self._tally.rows
+        left = (self._total or 0) - self._tally.rows
         return f", {_duration(left / self._tally.rate)} left" if left > 0 and self._tally.rows else ""
 
 

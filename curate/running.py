@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate import committing
@@ -15,7 +14,7 @@ from curate.errors import InputError
 from curate.filtering.stage import check_settings
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
-from curate.ledger import Claims, committed, read_commits, worker_id
+from curate.ledger import Claims, committed, worker_id
 from curate.models import model_identity
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
@@ -123,7 +122,7 @@ async def _annotate(run: Run) -> Outcome:
                 gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
                 tally=tally,
             )
-            progress = Progress(tally, _total(run), _done(run))
+            progress = Progress(tally, _left(run))
             worker = Worker(run.plan.shards, shop, claims, progress, lanes=settings.engine.shards_in_flight)
             await worker.run()
         finally:
@@ -138,12 +137,9 @@ def _workers(settings: Settings) -> int:
     return settings.engine.workers
 
 
-def _total(run: Run) -> int | None:
-    """Rows that the run will have, where every shard's count is known."""
-    counts: Sequence[int | None] = [s.samples for s in run.plan.shards]
-    known = [c for c in counts if c is not None]
-    return sum(known) * len(run.settings.policies) if len(known) == len(counts) else None
-
-
-def _done(run: Run) -> int:
-    return sum(commit.rows for policy in run.settings.policies for commit in read_commits(run.store, policy))
+def _left(run: Run) -> int | None:
+    """Rows that are left to write, where the length of every unfinished shard is known."""
+    done = {policy: committed(run.store, policy) for policy in run.settings.policies}
+    left = [s.take or s.samples for ids in done.values() for s in run.plan.shards if s.id not in ids]
+    known = [n for n in left if n is not None]
+    return sum(known) if len(known) == len(left) else None

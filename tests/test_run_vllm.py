@@ -1,0 +1,155 @@
+"""The job with vLLM itself on the built-in sample: the laws, row by row, against an independent reading."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import subprocess
+import time
+
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from datasets import load_dataset
+from PIL import Image
+
+from curate.config import compose_settings
+from curate.resources import packaged
+from curate.running import questions_of
+from tests.jobs import command, curate, environment, rows, split_rows
+
+pytestmark = pytest.mark.vllm
+
+NEAR = 0.02
+"""How close to one half p_unsafe must be for two runs of vLLM to be allowed to differ (the design's tolerance)."""
+
+TARS = [packaged(f"data/laion_subset/0000{n}.tar") for n in range(4)]
+PARQUET = packaged("data/laion_subset/images-00004.parquet")
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif")
+
+
+def independent_samples():
+    """Key, image bytes and sidecar of every sample of the sources, by webdataset and pyarrow alone."""
+    for sample in webdataset.WebDataset(TARS, shardshuffle=False, empty_check=False):
+        image = next((sample[suffix] for suffix in IMAGES if suffix in sample), None)
+        yield sample["__key__"], image
+    for row in pq.read_table(PARQUET).to_pylist():
+        yield row["key"], (row["image"] or {}).get("bytes")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return list(independent_samples())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder and the output of `run +dataset=laion_subset` from any folder, with the built-in safeguard."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    done = curate("run", "+dataset=laion_subset", "output.dir=run", cwd=elsewhere)
+    return elsewhere / "run", done
+
+
+def test_every_sample_has_one_row_in_order(finished, expected):
+    found = rows(finished[0])
+    assert len(found) == len(expected) == 300
+    for row, (key, image) in zip(found, expected, strict=True):
+        assert row["key"] == key
+        assert row["sha256"] == (hashlib.sha256(image).hexdigest() if image is not None else None)
+    assert len({(r["shard"], r["index"]) for r in found}) == 300
+
+
+def test_labels_are_the_policys_own_and_failures_are_none(finished):
+    question = questions_of(compose_settings(["+dataset=laion_subset"]))[0]
+    codes = {category.partition(": ")[0] for category in question.categories}
+    violable = {category.partition(": ")[0] for category in question.violable}
+    for row in rows(finished[0]):
+        if row["status"] == "labelled":
+            assert row["category"] in (violable if row["rating"] == "Unsafe" else codes)
+            assert row["rationale"]
+            assert (row["p_unsafe"] > 0.5) == (row["rating"] == "Unsafe") or abs(row["p_unsafe"] - 0.5) < 1e-6
+            assert 0 < row["label_mass"] <= 1.001
+            assert row["prompt_tokens"] > 0
+            assert row["output_tokens"] > 0
+        else:
+            assert row["rating"] is row["category"] is row["rationale"] is row["p_unsafe"] is None
+            assert row["detail"]
+    assert {r["rating"] for r in rows(finished[0])} == {"Safe", "Unsafe", None}
+
+
+def test_the_odd_members_have_their_statuses(finished):
+    statuses = {}
+    for row in rows(finished[0]):
+        statuses[row["status"]] = statuses.get(row["status"], 0) + 1
+    assert statuses == {
+        "labelled": 294, "undecodable": 2, "unsupported_format": 1, "too_many_pixels": 1, "missing_image": 2,
+    }  # fmt: skip
+
+
+def test_splits_hold_every_sample_once_with_its_bytes(finished, expected):
+    images = dict(expected)
+    seen = []
+    for split in ("clean", "review", "unsafe", "failed"):
+        for row in split_rows(finished[0], split):
+            seen.append(row["key"])
+            assert (row["image"] or {}).get("bytes") == images[row["key"]]
+    assert sorted(seen) == sorted(images)
+
+
+def test_datasets_loads_what_the_card_names(finished):
+    folder = str(finished[0])
+    annotations = load_dataset(folder, "annotations", split="train")
+    clean = load_dataset(folder, "clean", split="train")
+    assert annotations.num_rows == 300
+    assert clean.num_rows == sum(r["rating"] == "Safe" for r in rows(finished[0]))
+    assert isinstance(clean[0]["image"], Image.Image)
+
+
+def test_the_output_shows_what_came_out_and_that_it_means_nothing(finished):
+    _, done = finished
+    for words in ("300 samples", "rating", "3 examples", "splits", "README.md", "datasets.load_dataset("):
+        assert words in done.stdout
+    settings = compose_settings(["+dataset=laion_subset"])
+    assert ("MEAN NOTHING" in done.stdout) == settings.model.meaningless
+    assert "WARNING" not in done.stderr
+
+
+def test_running_again_starts_no_engine(finished, monkeypatch):
+    """With a package of that name that cannot be imported, vLLM would be missed if anything asked for it."""
+    blocked = finished[0].parent / "blocked"
+    blocked.mkdir()
+    (blocked / "vllm.py").write_text("raise SystemExit('vLLM was imported')")
+    monkeypatch.setenv("PYTHONPATH", str(blocked))
+    done = curate("run", "+dataset=laion_subset", f"output.dir={finished[0]}")
+    assert "finished before" in done.stdout
+
+
+def test_verify_agrees(finished):
+    curate("verify", f"output.dir={finished[0]}")
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_killed_run_equals_an_undisturbed_one(finished, tmp_path, seed):
+    chance = random.Random(seed)
+    arguments = command("run", "+dataset=laion_subset", f"output.dir={tmp_path}/run", "engine.max_requests=8")
+    process = subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "run").glob("commits/*/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(chance.uniform(0, 3))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < len(list((tmp_path / "run").glob("commits/*/*"))) < 5
+    curate("run", "+dataset=laion_subset", f"output.dir={tmp_path}/run")
+    compare(rows(tmp_path / "run"), rows(finished[0]))
+
+
+def compare(found, undisturbed):
+    """The design's equality with vLLM: all exactly, but for ratings so close to one half that batching decides."""
+    exact = ("key", "shard", "index", "sha256", "status", "width", "height", "policy", "meta")
+    assert [tuple(r[c] for c in exact) for r in found] == [tuple(r[c] for c in exact) for r in undisturbed]
+    for row, other in zip(found, undisturbed, strict=True):
+        if row["rating"] != other["rating"]:
+            assert abs(row["p_unsafe"] - 0.5) < NEAR, (row, other)
+            assert abs(other["p_unsafe"] - 0.5) < NEAR, (row, other)
