@@ -8,10 +8,12 @@
 | decide | annotation files of one shard -> one decision for each sample, several policies combined |
 | subdivide | keys -> train, validation, test |
 | rows | decisions as frozen types, streamed |
-| writer, write_parquet, write_webdataset, write_index | a split's file in one format |
+| writer, write_parquet, write_webdataset, write_index, formats | a split's file in one format; the formats by name |
 | copying | a source shard read again, checked against its decisions, and written into split files |
-| tally | counts, and what was removed by category and by label |
+| removals | what was removed and why, by sample and by the source's own label |
 | manifest | which files belong to which rule set; what an older one left behind |
+| stage | everything one run of the stage works with, checked |
+| result | counts |
 | run | the stage as a whole |
 | estimate | what each format costs in disk |
 """

@@ -72,12 +72,12 @@ def run_filter(
 
 def _finished(stage: Stage) -> FilterResult | None:
     """The result of the same stage, if it was completed and all its files are still there."""
-    for manifest in read_manifests(stage.store):
-        if manifest.digest == stage.manifest.digest and manifest.result is not None:
-            result = FilterResult(**manifest.result)
-            if {part: len(_present(stage, part)) for part in result.files} == dict(result.files):
-                return result
-    return None
+    same = [m for m in read_manifests(stage.store) if m.digest == stage.manifest.digest]
+    if not same or same[0].result is None:
+        return None
+    result = FilterResult(**same[0].result)
+    there = {part: len(_present(stage, part)) for part in result.files}
+    return result if there == dict(result.files) else None
 
 
 def _present(stage: Stage, part: str) -> set[str]:
