@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from drawings.archives import ARCHIVES, fetch_missing
 from PIL import Image
-from sample.archives import fetch_missing
 from sample.manifest import SAMPLES_PER_SHARD, TARS, read_rows
 from sample.samples import ORIGINS, Sample, make_samples
 from sample.shards import write_parquet_shard, write_tar_shard
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=DATA, help="folder to build into")
     parser.add_argument("--check", action="store_true", help="compare with what is checked in, change nothing")
     arguments = parser.parse_args()
-    fetch_missing(arguments.archives)
+    fetch_missing(arguments.archives, {row.source for row in read_rows()} & ARCHIVES.keys())
     if arguments.check:
         return _check(arguments.archives)
     build(arguments.archives, arguments.out)

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 
-import resvg_py
+from drawings.raster import ICON_FILE, cut_to_drawing, icon_svg, member_of, raster
 from PIL import Image, ImageColor, ImageOps
 
 from sample.manifest import Row
@@ -24,18 +24,13 @@ _ENCODE: Mapping[str, dict[str, object]] = {
 }
 
 
-def member_of(row: Row) -> str:
-    """The archive member that holds the drawing of `row`."""
-    return "icons.json" if row.source == "game-icons" else row.ref
-
-
 def drawing(row: Row, member: bytes) -> Image.Image:
     """The drawing on a transparent ground (RGBA), cut to what is drawn."""
-    if member_of(row).endswith(".webp"):
-        rgba = Image.open(io.BytesIO(member)).convert("RGBA")
-    else:
-        rgba = _raster(_icon(row, member) if row.source == "game-icons" else member.decode("utf-8"))
-    return rgba.crop(rgba.getchannel("A").getbbox())
+    if row.ref.endswith(".webp"):
+        return cut_to_drawing(Image.open(io.BytesIO(member)).convert("RGBA"))
+    if member_of(row.source, row.ref) == ICON_FILE:
+        return cut_to_drawing(raster(icon_svg(json.loads(member), row.ref, row.ink), RENDER_WIDTH))
+    return cut_to_drawing(raster(member.decode("utf-8"), RENDER_WIDTH))
 
 
 def compose(row: Row, drawn: Image.Image) -> Image.Image:
@@ -60,14 +55,3 @@ def encode(picture: Image.Image, extension: str, **more: object) -> bytes:
     file = io.BytesIO()
     picture.save(file, **{**_ENCODE[extension], **more})
     return file.getvalue()
-
-
-def _raster(svg: str) -> Image.Image:
-    # System fonts would make the result depend on the machine; drawings with text were not chosen.
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=RENDER_WIDTH, dpi=96, skip_system_fonts=True)
-    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-
-
-def _icon(row: Row, collection: bytes) -> str:
-    body = json.loads(collection)["icons"][row.ref]["body"]
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 512 512" color="{row.ink}">{body}</svg>'

@@ -12,59 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from drawings.archives import read_members
+from drawings.origins import ORIGINS as DRAWN
+from drawings.origins import Origin
+from drawings.raster import member_of
 from PIL import Image
 
-from sample.archives import read_members
 from sample.faults import FAULTS
 from sample.manifest import Row, key_of
-from sample.render import compose, drawing, encode, member_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What all drawings of one source share. `url` is a package URL; the drawing's path follows after "#"."""
-
-    name: str
-    style: str
-    license: str
-    license_url: str
-    page: str
-    url: str
-
+from sample.render import compose, drawing, encode
 
 ORIGINS = {
-    "openclipart": Origin(
-        name="Open Clip Art Library 0.18, Debian package openclipart-svg 1:0.18+dfsg-19",
-        style="clip art",
-        license="Public domain",
-        license_url="https://creativecommons.org/licenses/publicdomain/",
-        page="https://openclipart.org/",
-        url="pkg:deb/debian/openclipart-svg@1:0.18%2Bdfsg-19#usr/share/openclipart/svg/",
-    ),
-    "openmoji": Origin(
-        name="OpenMoji 17.0.0",
-        style="emoji drawing",
-        license="CC-BY-SA-4.0",
-        license_url="https://creativecommons.org/licenses/by-sa/4.0/",
-        page="https://openmoji.org/",
-        url="pkg:npm/openmoji@17.0.0#",
-    ),
-    "fluent-emoji-3d": Origin(
-        name="Fluent Emoji, npm package @lobehub/fluent-emoji-3d 1.1.0",
-        style="3D emoji",
-        license="MIT",
-        license_url="https://opensource.org/license/mit",
-        page="https://github.com/lobehub/fluent-emoji",
-        url="pkg:npm/%40lobehub/fluent-emoji-3d@1.1.0#",
-    ),
-    "game-icons": Origin(
-        name="Game-icons.net, npm package @iconify-json/game-icons 1.2.4",
-        style="silhouette",
-        license="CC-BY-3.0",
-        license_url="https://creativecommons.org/licenses/by/3.0/",
-        page="https://game-icons.net/",
-        url="pkg:npm/%40iconify-json/game-icons@1.2.4#icons.json/",
-    ),
+    **DRAWN,
     "made": Origin(
         name="made by the build script",
         style="blank",
@@ -101,10 +60,10 @@ def make_samples(rows: Iterable[Row], archives: Path) -> list[Sample]:
 
 
 def _of_one_source(source: str, numbered: list[tuple[int, Row]], archives: Path) -> Iterator[Sample]:
-    paths = {member_of(row) for _, row in numbered}
+    paths = {member_of(source, row.ref) for _, row in numbered}
     drawings = {} if source == "made" else read_members(archives, source, paths)
     for position, row in numbered:
-        yield _sample(key_of(position), row, drawings.get(member_of(row)))
+        yield _sample(key_of(position), row, drawings.get(member_of(source, row.ref)))
 
 
 def _sample(key: str, row: Row, member: bytes | None) -> Sample:
