@@ -88,12 +88,18 @@ def _where(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
     yield f"folder      {folder}"
     yield f"card        {run.store.uri('README.md')}"
     first = next((name for name in ("clean", *splits) if splits.get(name)), None)
-    if first and run.settings.filter.write == "parquet":
-        yield f'load it     datasets.load_dataset({folder!r}, "{first}", split="train")'
-    elif first and run.settings.filter.write == "webdataset":
-        yield f'load it     datasets.load_dataset({run.store.uri(f"splits/{first}")!r}, split="train")'
-    else:
-        yield f'load it     datasets.load_dataset({folder!r}, "annotations", split="train")'
+    yield f"load it     {_load_line(run, folder, first)}"
+
+
+def _load_line(run: Run, folder: str, split: str | None) -> str:
+    """The line of Python that loads `split`, or the annotations where splits are lists of keys or empty."""
+    form = run.settings.filter.write
+    if split and form == "parquet":
+        return f'datasets.load_dataset({folder!r}, "{split}", split="train")'
+    if split and form == "webdataset":
+        # `datasets` reads tars only where all samples have the same members, which crawls do not.
+        return f"webdataset.WebDataset(sorted(glob.glob({run.store.uri(f'splits/{split}/*.tar')!r})))"
+    return f'datasets.load_dataset({folder!r}, "annotations", split="train")'
 
 
 def _listed(counts: Mapping[str, int]) -> str:
