@@ -16,7 +16,8 @@ from curate.policy import Policy
 class Group(BaseModel):
     """Base of all groups: frozen, and an unknown key is an error that names it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    # Numbers become strings where strings are wanted: job.time=60, model.revision=1.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class DatasetSettings(Group):
