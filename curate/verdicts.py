@@ -42,14 +42,36 @@ _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\$")
 _LAYOUT_TOKENS = 64
 
 
+def format_answer(rating: Rating, category: str, rationale: str | None) -> str:
+    """A whole answer in the trained layout; `category` is "CODE: name", and without a rationale its key is left out."""
+    fields = {"rating": rating.value, "category": category} | ({"rationale": rationale} if rationale else {})
+    return json.dumps(fields, indent=4, ensure_ascii=False)
+
+
+def fit_rationale(text: str, characters: int) -> str:
+    """`text` on one line, as far as the grammar lets a model write it; cut behind a sentence, or else behind a word."""
+    line = " ".join("".join(" " if c < " " else c for c in text).split())
+    fitting = re.match(_rationale_regex(characters), _escaped(line))
+    allowed = min(characters, len(json.loads(f'"{fitting[0]}"'))) if fitting else 0
+    if allowed == len(line):
+        return line
+    beginning = line[:allowed]
+    sentence = re.match(r".*[.!?](?= |$)", beginning)
+    return sentence[0] if sentence else beginning.rpartition(" ")[0] or beginning
+
+
+def possible_ratings(question: Question) -> tuple[Rating, ...]:
+    """The ratings that have a category to go with; a question that leaves one alone has its rating given."""
+    return tuple(r for r in Rating if _categories(question, r))
+
+
 def continuation_regex(question: Question, rating: Rating, with_rationale: bool) -> str:
     """Regex of what follows ANSWER_PREFIX, `rating` and RATING_SUFFIX, up to and with the closing brace.
 
     An Unsafe answer names a category that the policy enforces, a Safe one any of its categories. The regex keeps to
     what Python, xgrammar and other engines read alike.
     """
-    categories = question.violable if rating is Rating.UNSAFE else question.categories
-    names = "|".join(_literal(_escaped(c)) for c in categories)
+    names = "|".join(_literal(_escaped(c)) for c in _categories(question, rating))
     rationale = f"{_literal(_RATIONALE)}{_rationale_regex(question.rationale_chars)}" if with_rationale else ""
     return f"(?:{names}){rationale}{_literal(_END)}"
 
@@ -59,17 +81,16 @@ def answer_regex(question: Question) -> str:
 
     With the mode "unsafe", a Safe answer has no rationale here: p_unsafe is not known before the answer ends.
     """
-    ratings = (r for r in Rating if r is Rating.SAFE or question.violable)
     branches = (
-        _literal(f"{r}{RATING_SUFFIX}") + continuation_regex(question, r, has_rationale(question, r)) for r in ratings
+        _literal(f"{r}{RATING_SUFFIX}") + continuation_regex(question, r, has_rationale(question, r))
+        for r in possible_ratings(question)
     )
     return f"(?:{'|'.join(branches)})"
 
 
 def answer_schema(question: Question) -> dict[str, Any]:
     """JSON schema of a whole answer, for servers that take nothing else."""
-    ratings = (r for r in Rating if r is Rating.SAFE or question.violable)
-    return {"anyOf": [_branch_schema(question, r) for r in ratings]}
+    return {"anyOf": [_branch_schema(question, r) for r in possible_ratings(question)]}
 
 
 def has_rationale(question: Question, rating: Rating, p_unsafe: float | None = None) -> bool:
@@ -86,7 +107,7 @@ def max_answer_tokens(question: Question) -> int:
     A token is at least a byte, so that the layout and the longest category fit for certain. A rationale gets a token
     for every two characters of its bound. What takes more is no prose; it is cut and closed there (`close_answer`).
     """
-    longest = max(len(_escaped(c).encode()) for c in question.categories)
+    longest = max(len(_escaped(c).encode()) for c in (*question.categories, *question.violable))
     rationale = 0 if question.rationale == "none" else -(-question.rationale_chars // _CHARACTERS_A_TOKEN)
     return _LAYOUT_TOKENS + longest + rationale
 
@@ -115,14 +136,17 @@ def parse_answer(text: str, question: Question) -> Verdict:
     fields = _object(text)
     _check_keys(fields, question)
     rating, category = _rating(fields["rating"]), fields["category"]
-    allowed = question.violable if rating is Rating.UNSAFE else question.categories
-    if category not in allowed:
+    if category not in _categories(question, rating):
         reason = "may not be named by an Unsafe answer" if category in question.categories else "is not in the policy"
         raise InvalidOutput(f"category {category!r:.80} {reason}")
     code, _, name = category.partition(": ")
     return Verdict(
         rating=rating, category=code, category_name=name, rationale=_rationale(fields.get("rationale"), question)
     )
+
+
+def _categories(question: Question, rating: Rating) -> tuple[str, ...]:
+    return question.violable if rating is Rating.UNSAFE else question.categories
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -175,8 +199,8 @@ def _rationale_regex(characters: int) -> str:
 
 
 def _branch_schema(question: Question, rating: Rating) -> dict[str, Any]:
-    categories = question.violable if rating is Rating.UNSAFE else question.categories
-    properties: dict[str, Any] = {"rating": {"const": rating.value}, "category": {"enum": list(categories)}}
+    categories = list(_categories(question, rating))
+    properties: dict[str, Any] = {"rating": {"const": rating.value}, "category": {"enum": categories}}
     if has_rationale(question, rating):
         properties["rationale"] = {"type": "string", "minLength": 1, "maxLength": question.rationale_chars}
     return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from curate.errors import InputError
 from curate.evaluation import gold_folders, labels
-from curate.evaluation.files import READERS, read_table, with_columns_of
+from curate.evaluation.files import READERS, Aliases, read_table, with_columns_of
 from curate.policy_import import parse_policy_text
 
 ALIASES = {
@@ -42,43 +43,48 @@ class Gold:
     Attributes:
         source: where it was read from.
         rows: columns of `SCHEMA`; rating Safe or Unsafe; category a code, null where nobody said;
-            policy a name or the digest of a text; exception never null.
+            policy a name or the digest of a text; exception never null; behind them the further columns asked for.
         exceptions: whether policy exceptions were "given" as a column, "derived" from the policies, or "none".
+        texts: the full text of every policy that stands there as one, by its digest.
     """
 
     source: str
     rows: pl.DataFrame
     exceptions: Literal["given", "derived", "none"]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_gold(source: str) -> Gold:
+def read_gold(source: str, further: Aliases | None = None) -> Gold:
     """The gold set in `source`: a table, a folder of images, or a data set of `datasets`.
 
     Args:
         source: a Parquet, CSV, JSON or JSON lines file; a folder laid out as rating/category/image or with a
             metadata file; a folder written by `save_to_disk`; or "datasets:NAME".
+        further: names of other columns of text by the name they get; null where there is no such column.
 
     Raises:
         InputError: it does not exist, has no key or rating, a rating is unknown, or a row stands there twice.
     """
-    frame = _read(source)
+    further = further or {}
+    frame = _read(source, {**ALIASES, **further})
     if frame.is_empty():
         raise InputError(f"{source}: the gold set is empty")
     rows = _normalised(frame, source)
     _check_unique(rows, source)
+    rows = pl.concat([rows, with_columns_of(frame, dict.fromkeys(further, pl.String))], how="horizontal")
     return _with_exceptions(rows, _policy_texts(frame), source)
 
 
-def _read(source: str) -> pl.DataFrame:
+def _read(source: str, aliases: Aliases) -> pl.DataFrame:
     required = ("key", "rating")
     if source.startswith(gold_folders.HUB_PREFIX):
-        return gold_folders.read_dataset(source, ALIASES, required)
+        return gold_folders.read_dataset(source, aliases, required)
     path = Path(source)
     if path.is_dir():
-        return gold_folders.read_folder(path, ALIASES, required)
+        return gold_folders.read_folder(path, aliases, required)
     if not path.exists():
         raise InputError(f"{source}: no such gold set; give a file ({', '.join(READERS)}), a folder, or datasets:NAME")
-    return read_table(path, ALIASES, required)
+    return read_table(path, aliases, required)
 
 
 def _normalised(frame: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -124,16 +130,18 @@ def _with_exceptions(rows: pl.DataFrame, texts: pl.Series, source: str) -> Gold:
 
     One is Safe where its policy's text declares its category non-violating, or Safe here and Unsafe elsewhere.
     """
+    full = {name: text for name, text in zip(rows["policy"], texts, strict=True) if name and name != text.strip()}
     if rows["exception"].null_count() < len(rows):
         _check_exceptions(rows, source)
-        return Gold(source=source, rows=rows, exceptions="given")
+        return Gold(source=source, rows=rows, exceptions="given", texts=full)
     relaxed = {text: _non_violating(text) for text in texts.drop_nulls().unique()}
     by_text = pl.Series(
         [c in relaxed.get(t, ()) for c, t in zip(rows["category"], texts, strict=True)], dtype=pl.Boolean
     )
     unsafe_elsewhere = (pl.col("rating") == "Unsafe").any().over("key")
     rows = rows.with_columns(((pl.col("rating") == "Safe") & (by_text | unsafe_elsewhere)).alias("exception"))
-    return Gold(source=source, rows=rows, exceptions="derived" if rows["exception"].any() else "none")
+    exceptions: Literal["derived", "none"] = "derived" if rows["exception"].any() else "none"
+    return Gold(source=source, rows=rows, exceptions=exceptions, texts=full)
 
 
 def _check_exceptions(rows: pl.DataFrame, source: str) -> None:
