@@ -104,7 +104,7 @@ def annotate(run: Run) -> Outcome:
 async def _annotate(run: Run) -> Outcome:
     settings = run.settings
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
-    claims = Claims(run.store, worker_id())
+    claims = Claims(run.store, worker_id(), lease=settings.job.lease)
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
     async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
         await engine.start()

@@ -195,6 +195,7 @@ class JobSettings(Group):
         gpus_per_task, cpus_per_task, memory, time, partition, account, qos, constraint: as `sbatch` names them
             (`memory` is --mem); None leaves them to the cluster.
         container: image for `srun --container-image` (pyxis), or None.
+        lease: seconds of silence after which other workers take over a worker's shards.
         drain_seconds: how long before the time limit a task is told to drain.
         requeues: how often a task that drained puts itself back into the queue.
         setup: shell lines before the command (module load, environment variables).
@@ -213,6 +214,7 @@ class JobSettings(Group):
     qos: str | None = None
     constraint: str | None = None
     container: str | None = None
+    lease: Annotated[float, Field(gt=0)] = 60.0
     drain_seconds: Annotated[int, Field(gt=0)] = 120
     requeues: Annotated[int, Field(ge=0)] = 20
     setup: list[str] = []

@@ -1,0 +1,99 @@
+"""Two workers that share nothing but a folder, as on two hosts: other processes, other names, clocks hours apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.jobs import annotation_files, curate, environment, fake_run, write_tar
+
+NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child"]
+
+
+def unavailable() -> str | None:
+    """Why there can be no second host here; None where there can."""
+    if shutil.which("unshare") is None:
+        return "no unshare"
+    tried = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    return tried.stderr.strip() or None if tried.returncode else None
+
+
+pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no namespaces: {unavailable()}")
+
+# The package asks for the time of day by time.time() alone; files get their times from the one kernel, as on a server.
+HOST = """
+import sys, time
+real = time.time
+time.time = lambda: real() + {hours} * 3600
+from curate.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(6):
+        write_tar(folder / f"{number:05d}.tar", range(number * 30, number * 30 + 30))
+    return f"{folder}/{{00000..00005}}.tar"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    curate("annotate", *fake_run(shards, folder)[1:])
+    return folder
+
+
+def host(hours, *arguments):
+    """A worker on a host whose clock is `hours` ahead."""
+    script = HOST.format(hours=hours)
+    command = [*NAMESPACES, sys.executable, "-c", script, "annotate", *arguments]
+    return subprocess.Popen(command, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def judged(folder):
+    """Rows that each worker produced itself, by worker."""
+    beats = {p.stem: json.loads(p.read_text()) for p in folder.glob("work/workers/*.json")}
+    return {worker: beat["progress"].get("rows", 0) for worker, beat in beats.items()}
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+SLOW = ("engine.args.latency=0.05", "engine.max_requests=2", "engine.shards_in_flight=1")
+
+
+def test_clocks_two_hours_apart_do_not_break_a_lease(shards, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    arguments = fake_run(shards, folder, *SLOW, "job.lease=5")[1:]
+    workers = [host(1, *arguments), host(-1, *arguments)]
+    assert [w.wait(timeout=120) for w in workers] == [0, 0], [w.stderr.read() for w in workers]
+    assert annotation_files(folder) == annotation_files(undisturbed)
+    assert sum(judged(folder).values()) == 180, "no sample was judged twice, so no live worker lost a claim"
+    assert min(judged(folder).values()) > 0, "both had work"
+
+
+def test_a_worker_that_wakes_up_after_its_lease_spoils_nothing(shards, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    arguments = fake_run(shards, folder, *SLOW, "job.lease=2")[1:]
+    sleeper = host(0, *arguments)
+    wait_for(lambda: list(folder.glob("work/claims/*")))
+    os.killpg(sleeper.pid, signal.SIGSTOP)
+    assert host(0, *arguments).wait(timeout=120) == 0
+    finished = annotation_files(folder)
+    assert finished == annotation_files(undisturbed)
+    os.killpg(sleeper.pid, signal.SIGCONT)
+    assert sleeper.wait(timeout=60) == 0, sleeper.stderr.read()
+    assert annotation_files(folder) == finished
