@@ -102,14 +102,19 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
     with closing(_pending(shard, passes, shop.dataset)) as samples:
         try:
             async for sample in in_thread(samples):
-                ticket = await shop.gate.enter()
-                due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
-                window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
-                while window and (window[0].done() or len(window) > REORDER_WINDOW):
-                    _deliver(await window[0], window, shop.tally)
+                await _admit(sample, shard, passes, shop, window)
         except ShardBroken as broken:
             return broken.damage
     return None
+
+
+async def _admit(sample: Sample, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> None:
+    """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
+    ticket = await shop.gate.enter()
+    due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
+    window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
+    while window and (window[0].done() or len(window) > REORDER_WINDOW):
+        _deliver(await window[0], window, shop.tally)
 
 
 def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Generator[Sample, None, None]:

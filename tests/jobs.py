@@ -34,6 +34,14 @@ def write_tar(path: Path, seeds: range | list[int], *, broken: dict[int, bytes] 
     return path
 
 
+def write_shards(folder: Path, count: int, each: int) -> str:
+    """`count` tars of `each` samples, one of them without bytes, and the brace range that names them."""
+    for number in range(count):
+        first = number * each
+        write_tar(folder / f"{number:05d}.tar", range(first, first + each), broken={first + 5: b""})
+    return f"{folder}/{{00000..{count - 1:05d}}}.tar"
+
+
 def command(*arguments: str) -> list[str]:
     """The command line of `python -m curate`."""
     return [sys.executable, "-m", "curate", *arguments]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.jobs import curate, fake_run, write_tar
+from tests.jobs import curate, fake_run, write_shards
 from tests.kills import differences, trial
 
 TRIALS = 200 if os.environ.get("CURATE_RELIABILITY") == "full" else 20
@@ -14,10 +14,7 @@ TRIALS = 200 if os.environ.get("CURATE_RELIABILITY") == "full" else 20
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for number in range(6):
-        write_tar(folder / f"{number:05d}.tar", range(number * 40, number * 40 + 40), broken={number * 40 + 5: b""})
-    return f"{folder}/{{00000..00005}}.tar"
+    return write_shards(tmp_path_factory.mktemp("data"), 6, 40)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.jobs import annotation_files, curate, fake_run, rows, split_rows, write_tar
+from tests.jobs import annotation_files, curate, fake_run, rows, split_rows, write_shards
 from tests.slurm_cluster import missing, output, slurm_cluster, wait_for_end
 
 pytestmark = [
@@ -26,10 +26,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for number in range(8):
-        write_tar(folder / f"{number:05d}.tar", range(number * 40, number * 40 + 40))
-    return f"{folder}/{{00000..00007}}.tar"
+    return write_shards(tmp_path_factory.mktemp("data"), 8, 40)
 
 
 def submit(shards, folder, *more):

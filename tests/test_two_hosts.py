@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.jobs import annotation_files, curate, environment, fake_run, write_tar
+from tests.jobs import annotation_files, curate, environment, fake_run, write_shards
 
 NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child"]
 
@@ -39,10 +39,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for number in range(6):
-        write_tar(folder / f"{number:05d}.tar", range(number * 30, number * 30 + 30))
-    return f"{folder}/{{00000..00005}}.tar"
+    return write_shards(tmp_path_factory.mktemp("data"), 6, 30)
 
 
 @pytest.fixture(scope="module")
