@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -70,11 +71,13 @@ def test_in_thread_yields_all_and_passes_errors_on():
         yield None
         raise OSError("broken")
 
-    async def main():
-        seen = []
-        with pytest.raises(OSError, match="broken"):
-            async for item in in_thread(numbers()):
-                seen.append(item)
-        return seen
+    seen = []
 
-    assert asyncio.run(main()) == [1, None]
+    async def main():
+        seen.extend([item async for item in in_thread(itertools.islice(numbers(), 2))])
+        async for _ in in_thread(numbers()):
+            pass
+
+    with pytest.raises(OSError, match="broken"):
+        asyncio.run(main())
+    assert seen == [1, None]
