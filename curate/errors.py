@@ -56,6 +56,12 @@ class ShardUnreadable(CurateError):
     exit_code = ExitCode.INPUT
 
 
+class StorageFailed(CurateError):
+    """The storage refuses (full, read-only, forbidden) or stays away for long; what is checkpointed stays."""
+
+    exit_code = ExitCode.INPUT
+
+
 class RequestRejected(CurateError):
     """The engine refuses this one request (too long, unusable image) and lives on."""
 

