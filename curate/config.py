@@ -26,9 +26,10 @@ from curate.errors import InputError
 from curate.policy import Policy, load_policy
 from curate.policy_file import check_duplicate_keys
 from curate.resources import conf_dir, packaged
-from curate.settings import FilterSettings, ModelSettings, Settings
+from curate.settings import DatasetSettings, EngineSettings, FilterSettings, ModelSettings, Settings
+from curate.tuning.settings import TuneSettings
 
-GROUPS = ("dataset", "model", "policy", "engine", "filter", "job")
+GROUPS = ("dataset", "model", "policy", "engine", "filter", "job", "tune")
 
 # Mappings whose keys are the user's: a new key is added where others must exist, without Hydra's "+".
 _OPEN_MAPPINGS = (
@@ -88,6 +89,41 @@ def compose_filter(overrides: Sequence[str], recorded: FilterSettings) -> Filter
     ConfigStore.instance().store(group="filter", name="recorded", node=recorded.model_dump())
     chosen = [] if any(_key(o) == "filter" for o in overrides) else ["filter=recorded"]
     return _validated(FilterSettings, _plain_group(_compose([*chosen, *overrides]), "filter"), "filter")
+
+
+def compose_judge(overrides: Sequence[str]) -> tuple[ModelSettings, EngineSettings]:
+    """A model and the engine that runs it; errors as `compose_settings`."""
+    config = _compose(overrides)
+    model = _validated(ModelSettings, _plain_group(config, "model"), "model")
+    return model, _validated(EngineSettings, _plain_group(config, "engine"), "engine")
+
+
+def compose_dataset(overrides: Sequence[str]) -> DatasetSettings | None:
+    """The data set, None where none was given; errors as `compose_settings`."""
+    config = _compose(overrides)
+    if "dataset" not in config:
+        return None
+    return _validated(DatasetSettings, _plain_group(config, "dataset"), "dataset")
+
+
+def compose_tune(overrides: Sequence[str]) -> tuple[TuneSettings, ModelSettings]:
+    """A recipe and the checkpoint it tunes.
+
+    Without `tune=` the recipe is that of the model's name, or else `lora`; without `model=` the checkpoint is the
+    recipe's base. Errors as `compose_settings`.
+    """
+    chosen = {_key(o): o.partition("=")[2] for o in overrides}
+    prepared = [f"+{o}" if _key(o) == "tune" else o for o in overrides]
+    if "tune" not in chosen:
+        named = chosen.get("model")
+        prepared.append(f"+tune={named if named in group_names('tune') else 'lora'}")
+    tune = _validated(TuneSettings, _plain_group(_compose(prepared), "tune"), "tune")
+    if "model" not in chosen:
+        if tune.base is None:
+            raise InputError(f"model: recipe {tune.name} has no base of its own; name what to tune with model=")
+        path = [] if "model.path" in chosen else [f"model.path={tune.base}"]
+        prepared = ["model=local", *path, *prepared]
+    return tune, _validated(ModelSettings, _plain_group(_compose(prepared), "model"), "model")
 
 
 def group_names(group: str) -> list[str]:

@@ -29,7 +29,8 @@ from pydantic import Field
 from curate.engines.base import Payload, RendererFactory
 from curate.errors import EngineDead, RequestRejected
 from curate.settings import EngineSettings, Group, ModelSettings
-from curate.types import Answer, Question
+from curate.types import Answer, Question, Rating
+from curate.verdicts import possible_ratings
 
 Fault = Literal["reject", "die", "hang", "invalid", "length", "crash"]
 
@@ -149,7 +150,7 @@ def _fault(fail: Mapping[str, Fault], sha256: str) -> Fault | None:
 
 def _answer(payload: Payload, question: Question, fault: Fault | None) -> Answer:
     seed = hashlib.sha256(f"{payload.data}\n{question.policy}\n{question.text}".encode()).digest()
-    p_unsafe = _fraction(seed[:8]) ** 2 if question.violable else 0.25  # squared: about three in ten are unsafe
+    p_unsafe = _p_unsafe(seed, question)
     text = _layout(_fields(seed, p_unsafe, question, fault))
     if fault == "length":
         text = text[: len(text) // 2]
@@ -161,6 +162,13 @@ def _answer(payload: Payload, question: Question, fault: Fault | None) -> Answer
         cached_tokens=0,
         output_tokens=len(text.split()),
     )
+
+
+def _p_unsafe(seed: bytes, question: Question) -> float:
+    possible = possible_ratings(question)
+    if len(possible) == 1:
+        return 0.75 if Rating.UNSAFE in possible else 0.25
+    return _fraction(seed[:8]) ** 2  # squared: about three in ten are unsafe
 
 
 def _fields(seed: bytes, p_unsafe: float, question: Question, fault: Fault | None) -> dict[str, str]:

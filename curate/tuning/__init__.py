@@ -1,0 +1,16 @@
+"""Training data for safeguards, and tuning them; needs the extra `tune`.
+
+| module | does | gives |
+|---|---|---|
+| augment | draws policies under which an image keeps or turns its label | cases |
+| cases | a gold set to cases: policies, splits, rationales, balance | cases |
+| rationales | what a case says where the gold set's own text fits or not | text, or None for the teacher |
+| teacher | has a larger safeguard write the rationales that are missing | text |
+| gold_images | finds the images of gold keys in any source | samples |
+| conversations | a case as a conversation, and back | messages |
+| dataset | writes and reads the Parquet of conversations | a folder for `datasets` |
+| encoding | conversations to tensors, with the loss on the answer alone | batches |
+| parts | what is trained: parts of the model, or LoRA | a model |
+| loop | the training loop, which goes on from its checkpoints | a tuned model, history |
+| export | a checkpoint as the released ones are, or an adapter, for vLLM | a folder |
+"""

@@ -1,0 +1,118 @@
+"""The augmentations of the LlavaGuard paper: the same image under policies that declare categories non-violating.
+
+Every draw is a function of seed, key, policy and its own number, so that it depends neither on other rows nor on order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from math import comb
+from typing import Literal
+
+from curate.policy import Policy
+from curate.types import Rating
+
+OTHERS_DRAWS = 3
+"""Draws for each unsafe image in which other categories than the violated one are declared non-violating."""
+
+MOST_OTHERS = 3
+"""How many other categories a draw declares non-violating at most; at least one."""
+
+Augmentation = Literal["none", "others", "violated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing to learn: what to answer about one image under one policy.
+
+    Attributes:
+        key: of the image.
+        split: "train" or "dev".
+        policy: as it stands in the prompt.
+        category: code, "NA" for none.
+        exception: Safe only because the policy declares the category non-violating.
+        augmentation: which categories were declared non-violating in addition to those of the gold set.
+        rationale: text of the answer; None for an answer without one.
+        copies: how often it stands in the data set.
+    """
+
+    key: str
+    split: str
+    policy: Policy
+    rating: Rating
+    category: str
+    exception: bool = False
+    augmentation: Augmentation = "none"
+    rationale: str | None = None
+    copies: int = 1
+
+
+def relax(policy: Policy, codes: Collection[str]) -> Policy:
+    """`policy` with these categories declared non-violating."""
+    categories = {
+        code: c.model_copy(update={"enforced": c.enforced and code not in codes})
+        for code, c in policy.categories.items()
+    }
+    return policy.model_copy(update={"categories": categories})
+
+
+def augmented(case: Case, seed: int) -> list[Case]:
+    """`case` itself; for an unsafe one also the draws that keep its label and the one that turns it to Safe.
+
+    A policy of one enforced category has neither: nothing else can be relaxed, and relaxing it leaves no policy.
+    """
+    if case.rating is Rating.SAFE:
+        return [case]
+    others = [code for code, c in case.policy.categories.items() if c.enforced and code != case.category]
+    if not others:
+        return [case]
+    kept = [
+        replace(case, policy=relax(case.policy, codes), augmentation="others")
+        for codes in _draws(others, _generator(case, seed))
+    ]
+    turned = replace(
+        case,
+        policy=relax(case.policy, {case.category}),
+        rating=Rating.SAFE,
+        exception=True,
+        augmentation="violated",
+    )
+    return [case, *kept, turned]
+
+
+def balanced(cases: Sequence[Case], seed: int) -> list[Case]:
+    """`cases` with copies of the rarer rating, so that both ratings are equally frequent; no case is lost.
+
+    Where copies do not come out even, a hash decides which cases get one more.
+    """
+    by_rating = {rating: [c for c in cases if c.rating is rating] for rating in Rating}
+    rare, frequent = sorted(by_rating.values(), key=len)
+    if not rare:
+        return list(cases)
+    copies, rest = divmod(len(frequent), len(rare))
+    ranked = sorted(rare, key=lambda case: _digest(case, seed))
+    more = {id(case) for case in ranked[:rest]}
+    counts = {id(case): copies + (id(case) in more) for case in rare}
+    return [replace(case, copies=counts.get(id(case), 1)) for case in cases]
+
+
+def _draws(others: Sequence[str], generator: random.Random) -> list[frozenset[str]]:
+    """Different sets of 1 to 3 categories, every size equally likely; fewer where there are not so many sets."""
+    most = min(MOST_OTHERS, len(others))
+    possible = sum(comb(len(others), size) for size in range(1, most + 1))
+    drawn: dict[frozenset[str], None] = {}
+    while len(drawn) < min(OTHERS_DRAWS, possible):
+        drawn[frozenset(generator.sample(others, generator.randint(1, most)))] = None
+    return list(drawn)
+
+
+def _generator(case: Case, seed: int) -> random.Random:
+    return random.Random(_digest(case, seed))
+
+
+def _digest(case: Case, seed: int) -> bytes:
+    relaxed = ",".join(code for code, c in case.policy.categories.items() if not c.enforced)
+    return hashlib.sha256(f"{seed}\n{case.key}\n{case.policy.name}\n{relaxed}".encode()).digest()
