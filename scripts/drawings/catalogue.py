@@ -14,10 +14,8 @@ from drawings.archives import iterate_members, read_members
 from drawings.raster import ICON_FILE
 
 PUBLIC_DOMAIN = {"http://web.resource.org/cc/PublicDomain", "http://creativecommons.org/licenses/publicdomain/"}
-SKIN_TONES = re.compile(
-    r"(1f3f[b-f])|skin-tone|tone[1-5]|-(light|medium-light|medium|medium-dark|dark)$", re.IGNORECASE
-)
-VARIANT = re.compile(r"-(outline|negative|24px)\b")
+SKIN_TONES = re.compile(r"1f3f[b-f]|skin-tone|tone[1-5]|-(light|medium-light|medium|medium-dark|dark)$", re.IGNORECASE)
+VARIANT = re.compile(r"-(outline|negative|24px|bold|light|thin|duotone|rounded|sharp|line)$|-off\b|-slash\b")
 TEXT = re.compile(rb"<(?:\w+:)?(?:text|image)\b")
 EMOJI_DATA = "data/openmoji.json"
 
@@ -60,6 +58,20 @@ ICON_AUTHORS = {
     "fxemoji": "Mozilla",
     "mdi": "Pictogrammers",
     "fa6-solid": "Fonticons",
+    "noto-v1": "Google",
+    "emojione-v1": "Emoji One",
+    "emojione-monotone": "Emoji One",
+    "fluent-emoji-high-contrast": "Microsoft Corporation",
+    "streamline-emojis": "Streamline",
+    "icon-park": "ByteDance",
+    "ph": "Phosphor Icons",
+    "tabler": "Paweł Kuna",
+    "hugeicons": "Hugeicons",
+    "carbon": "IBM",
+    "healthicons": "Resolve to Save Lives",
+    "material-symbols": "Google",
+    "lucide": "Lucide Contributors",
+    "mingcute": "MingCute Design",
 }
 
 

@@ -19,15 +19,17 @@ class Origin:
 
 _APACHE = ("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
 _BY = ("CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/")
+_BY_SA = ("CC-BY-SA-4.0", "https://creativecommons.org/licenses/by-sa/4.0/")
+_ISC = ("ISC", "https://opensource.org/license/isc-license-txt")
 _MIT = ("MIT", "https://opensource.org/license/mit")
 
 
-def _icons(title: str, prefix: str, version: str, style: str, license: tuple[str, str], page: str) -> Origin:
+def _icons(title: str, prefix: str, version: str, style: str, terms: tuple[str, str], page: str) -> Origin:
     return Origin(
         name=f"{title}, npm package @iconify-json/{prefix} {version}",
         style=style,
-        license=license[0],
-        license_url=license[1],
+        license=terms[0],
+        license_url=terms[1],
         page=page,
         url=f"pkg:npm/%40iconify-json/{prefix}@{version}#icons.json/",
     )
@@ -88,5 +90,64 @@ ORIGINS = {
         "glyph",
         _BY,
         "https://github.com/FortAwesome/Font-Awesome",
+    ),
+    "noto-v1": _icons(
+        "Noto Emoji, first edition",
+        "noto-v1",
+        "1.2.5",
+        "flat emoji",
+        _APACHE,
+        "https://github.com/googlefonts/noto-emoji",
+    ),
+    "emojione-v1": _icons(
+        "Emoji One 1", "emojione-v1", "1.2.3", "flat emoji", _BY_SA, "https://github.com/joypixels/emojione-legacy"
+    ),
+    "emojione-monotone": _icons(
+        "Emoji One 2, one colour",
+        "emojione-monotone",
+        "1.2.1",
+        "one-colour emoji",
+        _BY,
+        "https://github.com/EmojiTwo/emojitwo",
+    ),
+    "fluent-emoji-high-contrast": _icons(
+        "Fluent Emoji, high contrast",
+        "fluent-emoji-high-contrast",
+        "1.2.6",
+        "one-colour emoji",
+        _MIT,
+        "https://github.com/microsoft/fluentui-emoji",
+    ),
+    "streamline-emojis": _icons(
+        "Streamline Emojis",
+        "streamline-emojis",
+        "1.2.4",
+        "flat emoji",
+        _BY,
+        "https://github.com/webalys-hq/streamline-vectors",
+    ),
+    "icon-park": _icons(
+        "IconPark", "icon-park", "1.2.4", "coloured icon", _APACHE, "https://github.com/bytedance/IconPark"
+    ),
+    "ph": _icons("Phosphor Icons", "ph", "1.2.2", "glyph", _MIT, "https://github.com/phosphor-icons/core"),
+    "tabler": _icons("Tabler Icons", "tabler", "1.2.41", "line icon", _MIT, "https://github.com/tabler/tabler-icons"),
+    "hugeicons": _icons("Hugeicons", "hugeicons", "1.2.35", "line icon", _MIT, "https://hugeicons.com/"),
+    "carbon": _icons(
+        "Carbon Icons", "carbon", "1.2.29", "glyph", _APACHE, "https://github.com/carbon-design-system/carbon"
+    ),
+    "healthicons": _icons(
+        "Health Icons", "healthicons", "1.2.13", "glyph", _MIT, "https://github.com/resolvetosavelives/healthicons"
+    ),
+    "material-symbols": _icons(
+        "Material Symbols",
+        "material-symbols",
+        "1.2.98",
+        "glyph",
+        _APACHE,
+        "https://github.com/google/material-design-icons",
+    ),
+    "lucide": _icons("Lucide", "lucide", "1.2.137", "line icon", _ISC, "https://github.com/lucide-icons/lucide"),
+    "mingcute": _icons(
+        "MingCute Icon", "mingcute", "1.2.8", "glyph", _APACHE, "https://github.com/Richard9394/MingCute"
     ),
 }

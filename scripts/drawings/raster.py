@@ -19,7 +19,7 @@ def member_of(source: str, ref: str) -> str:
 
 
 def icon_svg(collection: Mapping[str, Any], name: str, ink: str) -> str:
-    """SVG of one drawing of an Iconify collection; `ink` colours a silhouette, other drawings have their own colours."""
+    """SVG of one drawing of an Iconify collection; `ink` colours a silhouette, others have their own."""
     icon = collection["icons"][name]
     size = [icon.get(side) or collection.get(side) or 16 for side in ("width", "height")]
     corner = [icon.get(side) or collection.get(side) or 0 for side in ("left", "top")]
