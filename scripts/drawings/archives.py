@@ -89,6 +89,10 @@ ARCHIVES = {
     ),
     "lucide": _icons("lucide", "1.2.137", "e74db8c3a55fff55bc82de21268c4bced9f65ff10aacc0d5f3a395b0e93243c3"),
     "mingcute": _icons("mingcute", "1.2.8", "fec65f4430ac70a968e0e7fc7741e7064ba91e6da992b905f75c9d70c717bd2c"),
+    "la": _icons("la", "1.2.1", "c35ad2a463fc30d3153a36dd614d4007a4f0ee7ea93705e035e1687d516d48c4"),
+    "streamline": _icons("streamline", "1.2.5", "b64ca35d4d9fb1f6e730d260ab59e1ded79b23d9f156f8d2f458df6a7aa4cf53"),
+    "mynaui": _icons("mynaui", "1.2.19", "ed3fbfc8e945b6dd918ff6648c79b366f81f95c72dc95449a51040f9029521c2"),
+    "ion": _icons("ion", "1.2.7", "4103445dba712aa0f6d119706df00b2e821634f9ca96faac5ddbfb3bad65927f"),
 }
 
 

@@ -72,6 +72,10 @@ ICON_AUTHORS = {
     "material-symbols": "Google",
     "lucide": "Lucide Contributors",
     "mingcute": "MingCute Design",
+    "la": "Icons8",
+    "streamline": "Streamline",
+    "mynaui": "Praveen Juge",
+    "ion": "Ben Sperry",
 }
 
 

@@ -150,4 +150,12 @@ ORIGINS = {
     "mingcute": _icons(
         "MingCute Icon", "mingcute", "1.2.8", "glyph", _APACHE, "https://github.com/Richard9394/MingCute"
     ),
+    "la": _icons("Line Awesome", "la", "1.2.1", "glyph", _APACHE, "https://github.com/icons8/line-awesome"),
+    "streamline": _icons(
+        "Streamline", "streamline", "1.2.5", "line icon", _BY, "https://github.com/webalys-hq/streamline-vectors"
+    ),
+    "mynaui": _icons(
+        "Mynaui Icons", "mynaui", "1.2.19", "line icon", _MIT, "https://github.com/praveenjuge/mynaui-icons"
+    ),
+    "ion": _icons("Ionicons", "ion", "1.2.7", "glyph", _MIT, "https://github.com/ionic-team/ionicons"),
 }
