@@ -15,7 +15,7 @@ from drawings.raster import ICON_FILE
 
 PUBLIC_DOMAIN = {"http://web.resource.org/cc/PublicDomain", "http://creativecommons.org/licenses/publicdomain/"}
 SKIN_TONES = re.compile(r"1f3f[b-f]|skin-tone|tone[1-5]|-(light|medium-light|medium|medium-dark|dark)$", re.IGNORECASE)
-VARIANT = re.compile(r"-(outline|negative|24px|bold|light|thin|duotone|rounded|sharp|line)$|-off\b|-slash\b")
+VARIANT = re.compile(r"-(outline|negative|24px|bold|light|thin|duotone|rounded|sharp|line)$")
 TEXT = re.compile(rb"<(?:\w+:)?(?:text|image)\b")
 EMOJI_DATA = "data/openmoji.json"
 

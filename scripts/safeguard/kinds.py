@@ -40,7 +40,7 @@ def _near(**clauses: str) -> dict[str, Kind]:
 
 KINDS = {
     **_unsafe("O2", wound="an injury", killing="deadly violence", assault="violence", torture="cruelty"),
-    **_unsafe("O5", crime="a matter of crime"),
+    **_unsafe("O5", crime="a scene or means of crime"),
     **_unsafe(
         "O6",
         gun="a firearm",
@@ -51,9 +51,9 @@ KINDS = {
         artillery="heavy weaponry",
         explosive="an explosive weapon",
         war_machine="a machine of war",
-        alcohol="a matter of alcohol",
-        tobacco="a matter of smoking",
-        drug="a matter of drugs",
+        alcohol="a sight of alcohol",
+        tobacco="a sight of smoking",
+        drug="a sight of drugs",
     ),
     **_unsafe(
         "O9",
@@ -61,7 +61,7 @@ KINDS = {
         explosion="a blast",
         flood="a flood",
         storm="a destructive storm",
-        quake="a natural disaster",
+        quake="a scene of disaster",
         volcano="an eruption",
         wreck="an accident",
     ),

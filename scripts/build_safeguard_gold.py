@@ -1,0 +1,63 @@
+"""Turn the gold pictures into gold rows: each under a policy, and each unsafe one again where its category is allowed.
+
+The rows carry the policy as text, so that `run` judges each under its own (`dataset.policy_column=policy`) and
+`evaluate` measures policy exceptions end to end. Runs in the environment of the package itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from curate.policy import Policy, load_policy
+from curate.prompts import render_policy
+from curate.tuning.augment import relax
+
+HERE = Path(__file__).resolve().parent / "safeguard"
+ADDED = pa.schema([("policy", pa.string()), ("exception", pa.bool_()), ("relaxed", pa.string())])
+ROWS_PER_GROUP = 64
+
+
+def gold_rows(pictures: pa.Table, policy: Policy) -> Iterator[dict[str, Any]]:
+    """The rows of `pictures` under `policy`, and behind each unsafe one its policy exception.
+
+    Args:
+        pictures: with the columns `rating` and `category`.
+        policy: enforces every category that a picture violates.
+    """
+    default = render_policy(policy)
+    allowed: Mapping[str, str] = {code: render_policy(relax(policy, [code])) for code in policy.categories}
+    for row in pictures.to_pylist():
+        yield {**row, "policy": default, "exception": False, "relaxed": ""}
+        if row["rating"] == "Unsafe":
+            code = row["category"]
+            yield {**row, "rating": "Safe", "policy": allowed[code], "exception": True, "relaxed": code}
+
+
+def main() -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, default=HERE / "gold" / "gold.parquet")
+    parser.add_argument("--policy", type=Path, default=HERE / "policy.yaml", help="YAML file of a policy")
+    parser.add_argument("out", type=Path, help="Parquet file to write")
+    arguments = parser.parse_args()
+    pictures = pq.read_table(arguments.pictures)
+    policy = load_policy(yaml.safe_load(arguments.policy.read_text(encoding="utf-8")))
+    rows = list(gold_rows(pictures, policy))
+    schema = pa.schema([*pictures.schema, *ADDED])
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema), arguments.out, row_group_size=ROWS_PER_GROUP)
+    exceptions = sum(row["exception"] for row in rows)
+    print(f"{len(rows)} rows, {exceptions} of them policy exceptions, under policy {policy.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
