@@ -33,6 +33,7 @@ from curate.verdicts import (
     continuation_regex,
     has_rationale,
     max_answer_tokens,
+    possible_ratings,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class VllmEngine:
     async def _judge(self, backend: VllmBackend, prompt: Mapping[str, Any], question: Question) -> Answer:
         passes: list[Completion] = []
         scored = await self._score(backend, prompt, passes)
-        rating = scored.rating if question.violable else Rating.SAFE
+        possible = possible_ratings(question)
+        rating = scored.rating if scored.rating in possible else possible[0]
         behind = [*self._labels[rating], *self._suffixes[rating]]
         regex = continuation_regex(question, rating, has_rationale(question, rating, scored.p_unsafe))
         rest = await backend.complete(prompt, behind, regex, max_answer_tokens(question))
