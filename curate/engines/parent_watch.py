@@ -12,7 +12,8 @@ import signal
 import threading
 import time
 
-PARENT_VARIABLE = "CURATE_ENGINE_PARENT"
+from curate.engines.vllm_args import PARENT_VARIABLE
+
 _SECONDS = 1.0
 
 
@@ -38,5 +39,6 @@ def _alive(pid: int) -> bool:
     return True
 
 
-if PARENT_VARIABLE in os.environ and multiprocessing.parent_process() is not None:
-    threading.Thread(target=watch, args=(int(os.environ[PARENT_VARIABLE]),), daemon=True, name="parent-watch").start()
+_parent = os.environ.get(PARENT_VARIABLE, str(os.getpid()))
+if _parent != str(os.getpid()):
+    threading.Thread(target=watch, args=(int(_parent),), daemon=True, name="parent-watch").start()

@@ -5,6 +5,7 @@ The only module that imports vLLM. Everything that decides what to ask stands in
 
 from __future__ import annotations
 
+import gc
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,8 +178,15 @@ class VllmBackend:
         return {name: value - self._before.get(name, 0) for name, value in _counters().items()}
 
     def close(self) -> None:
-        """End the engine's processes. Nothing is in flight any more, so that they need not be asked first."""
+        """End the engine's processes; to be called in the event loop that used it.
+
+        Nothing is in flight any more, so that they need not be asked first.
+        """
+        if self._engine.output_handler is not None:
+            self._engine.output_handler.cancel()  # or it reports the end as an engine that died
         self._engine.shutdown(timeout=0)
+        del self._engine
+        gc.collect()  # it lies in cycles, and complains when the interpreter ends before they are found
 
     async def _submit(self, prompt: Prompt, behind: Sequence[int], params: SamplingParams, priority: int) -> Completion:
         tokens = [*prompt["prompt_token_ids"], *behind]

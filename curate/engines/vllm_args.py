@@ -14,12 +14,22 @@ from curate.settings import EngineSettings, ModelSettings
 _GIB = 2**30
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM has kernels for
 
+PARENT_VARIABLE = "CURATE_ENGINE_PARENT"
+"""Environment variable that tells the engine's processes whom to end with; see `curate.engines.parent_watch`."""
+
 # For all processes of the engine, unless the user chose otherwise. Forking a process that runs threads is unsafe.
 ENVIRONMENT = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_NO_USAGE_STATS": "1"}
 
 # On a CPU the model shares the engine's process, as on one GPU, which saves a third process and its seconds of imports.
 # Nothing is compiled: the one function that vLLM compiles even in eager mode costs 17 seconds once and gains nothing.
 CPU_ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCH_COMPILE_DISABLE": "1"}
+
+
+class _HashableList(list[int]):
+    """vLLM caches processors by their arguments, and the processor insists on lists in the list of grids."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self))
 
 
 def environment(*, cpu: bool) -> dict[str, str]:
@@ -54,7 +64,6 @@ def engine_args(model: ModelSettings, engine: EngineSettings, path: Path, *, cpu
         # Second passes go first, while the blocks of their first pass are still cached.
         "scheduling_policy": "priority",
         "tensor_parallel_size": engine.tensor_parallel,
-        "seed": model.decoding.seed,
         "disable_log_stats": False,
         "use_tqdm_on_load": False,
         "worker_extension_cls": "curate.engines.parent_watch.ParentWatch",
@@ -80,7 +89,7 @@ def pixel_budget(model: ModelSettings, path: Path) -> tuple[dict[str, Any], dict
     if "image_grid_pinpoints" in config:
         grids = sorted(config["image_grid_pinpoints"], key=lambda grid: grid[0] * grid[1])
         within = [grid for grid in grids if grid[0] * grid[1] <= model.max_pixels] or grids[:1]
-        return {"image_grid_pinpoints": within}, {"image_grid_pinpoints": within}
+        return {"image_grid_pinpoints": within}, {"image_grid_pinpoints": [_HashableList(grid) for grid in within]}
     if str(config.get("model_type", "")).startswith("qwen"):
         return {}, {"max_pixels": model.max_pixels}
     raise InputError(f"model.max_pixels: {model.name} scales every picture to one size; leave max_pixels out")

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.engines.base import Payload, Renderer, RendererFactory
-from curate.engines.parent_watch import PARENT_VARIABLE
-from curate.engines.quiet import children_write_to, reason_in
+from curate.engines.quiet import output_to, reason_in
 from curate.engines.scoring import Score, Tokens, beginnings, followers, score
-from curate.engines.vllm_args import engine_args, environment
+from curate.engines.vllm_args import PARENT_VARIABLE, engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
 from curate.models import resolve_model_path
 from curate.settings import EngineSettings, ModelSettings
@@ -72,6 +71,7 @@ class VllmEngine:
         self._path = resolve_model_path(model)
         self._backend: VllmBackend | None = None
         self._log = Path()
+        self._last_sign = 0.0
         self._labels: dict[Rating, Tokens] = {}
         self._suffixes: dict[Rating, Tokens] = {}
 
@@ -90,28 +90,28 @@ class VllmEngine:
         self._log.touch()
         try:
             self._backend = await asyncio.to_thread(self._load)
+            for rating in Rating:
+                self._labels[rating] = self._behind(ANSWER_PREFIX, rating)
+                self._suffixes[rating] = self._behind(f"{ANSWER_PREFIX}{rating}", RATING_SUFFIX)
         except CurateError:
             await self.close()
             raise
-        for rating in Rating:
-            self._labels[rating] = self._behind(ANSWER_PREFIX, rating)
-            self._suffixes[rating] = self._behind(f"{ANSWER_PREFIX}{rating}", RATING_SUFFIX)
 
     async def judge(self, payload: Payload, question: Question) -> Answer:
         """See `Engine`.
 
         Raises:
             RequestRejected: vLLM refuses this request.
-            EngineDead: the engine is gone, or gave no answer within `engine.timeout` seconds.
+            EngineDead: the engine is gone, or answered nobody for `engine.timeout` seconds.
         """
         assert self._backend is not None, "start the engine first"
+        work = asyncio.ensure_future(self._judge(self._backend, pickle.loads(payload.data), question))
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                return await self._judge(self._backend, pickle.loads(payload.data), question)
-        except TimeoutError as error:
-            raise EngineDead(f"no answer within {self._settings.timeout:g} s (engine.timeout)") from error
+            return await self._while_alive(work)
         except EngineDead as error:
-            raise EngineDead(f"{error}: {reason_in(self._log) or 'it was killed'}") from error
+            raise EngineDead(f"{error}: {reason_in(self._log) or 'it gave no reason'}") from error
+        finally:
+            work.cancel()
 
     def metrics(self) -> dict[str, float]:
         """See `Engine`: prefix_cache_queries, prefix_cache_hits, prompt_tokens, generation_tokens, preemptions."""
@@ -121,9 +121,20 @@ class VllmEngine:
         """See `Engine`."""
         backend, self._backend = self._backend, None
         if backend is not None:
-            await asyncio.to_thread(backend.close)
+            backend.close()
         if self._log.name:
             shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    async def _while_alive(self, work: asyncio.Future[Answer]) -> Answer:
+        """What `work` brings. Waiting behind many others is no sign of death; silence to all of them is."""
+        loop, timeout = asyncio.get_running_loop(), self._settings.timeout
+        asked = loop.time()
+        while not work.done():
+            left = max(asked, self._last_sign) + timeout - loop.time()
+            if left <= 0:
+                raise EngineDead(f"vLLM answered nothing for {timeout:g} s (engine.timeout)")
+            await asyncio.wait({work}, timeout=left)
+        return work.result()
 
     async def _judge(self, backend: VllmBackend, prompt: Mapping[str, Any], question: Question) -> Answer:
         passes: list[Completion] = []
@@ -133,7 +144,7 @@ class VllmEngine:
         behind = [*self._labels[rating], *self._suffixes[rating]]
         regex = continuation_regex(question, rating, has_rationale(question, rating, scored.p_unsafe))
         rest = await backend.complete(prompt, behind, regex, max_answer_tokens(question))
-        passes.append(rest)
+        self._note(passes, rest)
         return Answer(
             text=close_answer(f"{ANSWER_PREFIX}{rating}{RATING_SUFFIX}{rest.text}"),
             p_unsafe=scored.p_unsafe,
@@ -147,9 +158,13 @@ class VllmEngine:
         """One request for labels of one token each; one more for each further beginning of longer labels."""
         logprobs: dict[Tokens, Mapping[int, float]] = {}
         for beginning in beginnings(self._labels):
-            passes.append(await backend.next_token(prompt, beginning, followers(self._labels, beginning)))
+            self._note(passes, await backend.next_token(prompt, beginning, followers(self._labels, beginning)))
             logprobs[beginning] = passes[-1].logprobs
         return score(self._labels, logprobs)
+
+    def _note(self, passes: list[Completion], completion: Completion) -> None:
+        passes.append(completion)
+        self._last_sign = asyncio.get_running_loop().time()
 
     def _load(self) -> VllmBackend:
         from curate.engines.vllm import VllmBackend, on_cpu
@@ -160,7 +175,7 @@ class VllmEngine:
         args = engine_args(self._model, self._settings, self._path, cpu=cpu)
         adapter = Path(self._model.adapter) if self._model.adapter else None
         try:
-            with children_write_to(self._log):
+            with output_to(self._log):
                 return VllmBackend(args, adapter, self._model.decoding)
         except RuntimeError as error:
             reason = reason_in(self._log)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
     LlavaOnevisionConfig,
@@ -75,7 +75,12 @@ QWEN_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Sizes of a tiny model; `tile` is the side of a vision tile in pixels and a multiple of 28."""
+    """Sizes of a tiny model.
+
+    Attributes:
+        tile: side of a vision tile in pixels, a multiple of 28.
+        grid: most tiles a picture has in width and in height.
+    """
 
     vocabulary: int = 600
     width: int = 64
@@ -84,6 +89,7 @@ class Size:
     vision_width: int = 32
     vision_layers: int = 2
     tile: int = 56
+    grid: int = 3
     init_std: float = 0.1
     context: int = 4096
 
@@ -93,7 +99,7 @@ def train_tokenizer(texts: Iterable[str], size: int, chat_template: str) -> Qwen
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(_qwen2_pattern(), behavior="isolated"),
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -114,20 +120,15 @@ def train_tokenizer(texts: Iterable[str], size: int, chat_template: str) -> Qwen
     return tokenizer
 
 
-def _qwen2_pattern() -> Any:
-    from tokenizers import Regex
-
-    return Regex(PRETOKENIZE_REGEX)
-
-
 def build_llava_onevision(
     texts: Iterable[str] = (), size: Size = Size(), seed: int = 0
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """A tiny LLaVA-OneVision: Qwen2 decoder, SigLIP tower, any-resolution tiles."""
     tokenizer = train_tokenizer(texts, size.vocabulary, ONEVISION_TEMPLATE)
-    pinpoints = [[h * size.tile, w * size.tile] for h in (1, 2, 3) for w in (1, 2, 3)]
+    sides = range(1, size.grid + 1)
+    pinpoints = [[h * size.tile, w * size.tile] for h in sides for w in sides]
     config = LlavaOnevisionConfig(
-        text_config=Qwen2Config(**_decoder(size, len(tokenizer))),
+        text_config=Qwen2Config(**_decoder(size, len(tokenizer), tokenizer.eos_token_id)),
         vision_config=SiglipVisionConfig(
             hidden_size=size.vision_width,
             intermediate_size=size.vision_width * 2,
@@ -163,7 +164,7 @@ def build_qwen2_5_vl(
     head = size.width // size.heads
     config = Qwen2_5_VLConfig(
         text_config={
-            **_decoder(size, len(tokenizer)),
+            **_decoder(size, len(tokenizer), tokenizer.eos_token_id),
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 1e6,
@@ -235,6 +236,7 @@ def save(
     GenerationConfig(eos_token_id=end, pad_token_id=end[1]).save_pretrained(folder)
     weights = {name: weight.to(getattr(torch, dtype)) for name, weight in released_weights(model, architecture)}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
     return folder
 
 
@@ -247,7 +249,7 @@ def _square(size: Size) -> dict[str, int]:
     return {"height": size.tile, "width": size.tile}
 
 
-def _decoder(size: Size, vocabulary: int) -> dict[str, Any]:
+def _decoder(size: Size, vocabulary: int, end: int) -> dict[str, Any]:
     return {
         "vocab_size": vocabulary,
         "hidden_size": size.width,
@@ -256,6 +258,8 @@ def _decoder(size: Size, vocabulary: int) -> dict[str, Any]:
         "num_attention_heads": size.heads,
         "num_key_value_heads": size.heads,
         "max_position_embeddings": size.context,
+        "bos_token_id": None,
+        "eos_token_id": end,
         "initializer_range": size.init_std,
         "tie_word_embeddings": False,
     }

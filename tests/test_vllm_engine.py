@@ -1,0 +1,257 @@
+"""The vLLM engine on tiny checkpoints of both real architectures, against transformers on the same weights."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from vllm_cases import PLACEHOLDERS, QUESTION, Running, engine_settings, pictures, reference, running, settings
+
+from curate.engines.chat import prompt_text
+from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
+from curate.errors import EngineDead, InputError, RequestRejected
+from curate.preparing import Limits, Preparer
+from curate.testing import tiny_models
+from curate.types import Rating, Sample
+from curate.verdicts import parse_answer
+from curate.worker_process import WorkerProcess
+
+pytestmark = pytest.mark.vllm
+
+
+@pytest.fixture(scope="session", params=["llava_onevision", "qwen2_5_vl"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tiny_models.build(tmp_path_factory.mktemp("tiny"), request.param, [QUESTION.text])
+    with running(settings(folder, request.param), engine_settings()) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def onevision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.build(tmp_path_factory.mktemp("onevision"), "llava_onevision", [QUESTION.text])
+
+
+def test_every_answer_parses_and_its_rating_is_the_more_probable(tiny: Running):
+    answers = tiny.ask(pictures(8))
+    for answer in answers:
+        verdict = parse_answer(answer.text, QUESTION)
+        assert verdict.rationale
+        assert (verdict.rating is Rating.UNSAFE) == (answer.p_unsafe > 0.5)
+    assert len({a.p_unsafe for a in answers}) > 1
+
+
+@pytest.mark.parametrize("layout", ["image_first", "policy_first"])
+def test_p_unsafe_is_what_transformers_finds(tiny: Running, layout: str):
+    model = AutoModelForImageTextToText.from_pretrained(tiny.model.path, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(tiny.model.path)
+    text = prompt_text(processor, QUESTION.text, layout, PLACEHOLDERS[tiny.model.architecture])
+    factory = tiny.engine.renderer_factory()
+    assert isinstance(factory, VllmRendererFactory)
+    renderer = replace(factory, model=tiny.model.model_copy(update={"layout": layout}))()
+    images = pictures(4)
+    payloads = [renderer.render(image, "", QUESTION) for image in images]
+    for image, payload, answer in zip(images, payloads, tiny.judge(payloads, QUESTION), strict=True):
+        with torch.inference_mode():
+            expected = reference(model, processor, image, text)
+        assert payload.prompt_tokens == expected.tokens
+        assert answer.p_unsafe == pytest.approx(expected.p_unsafe, abs=2e-4)
+        assert answer.label_mass == pytest.approx(expected.label_mass, rel=2e-3)
+
+
+def test_the_second_pass_finds_the_first_in_the_cache(tiny: Running):
+    before = tiny.engine.metrics()
+    payload = tiny.renderer.render(Image.effect_noise((90, 90), 99).convert("RGB"), "", QUESTION)
+    (answer,) = tiny.judge([payload], QUESTION)
+    after = tiny.engine.metrics()
+    assert answer.cached_tokens > payload.prompt_tokens - 64
+    assert answer.prompt_tokens > 2 * payload.prompt_tokens
+    assert after["prefix_cache_hits"] - before["prefix_cache_hits"] == answer.cached_tokens
+    assert after["generation_tokens"] - before["generation_tokens"] == answer.output_tokens
+
+
+def test_policy_first_shares_the_policy_between_pictures(tiny: Running):
+    factory = tiny.engine.renderer_factory()
+    question = replace(QUESTION, text=f"Another policy. {QUESTION.text}")
+    renderer = replace(factory, model=tiny.model.model_copy(update={"layout": "policy_first"}))()
+    first, second = (tiny.judge([renderer.render(i, "", question)], question)[0] for i in pictures(2))
+    assert second.cached_tokens > first.cached_tokens
+
+
+@pytest.mark.parametrize(
+    ("mode", "above", "safe_has_one", "unsafe_has_one"),
+    [
+        ("all", None, True, True),
+        ("unsafe", None, False, True),
+        ("unsafe", 0.0, True, True),
+        ("unsafe", 1.0, False, True),
+        ("none", None, False, False),
+    ],
+)
+def test_who_gets_a_rationale(tiny: Running, mode: str, above: float | None, safe_has_one: bool, unsafe_has_one: bool):
+    question = replace(QUESTION, rationale=mode, rationale_above=above)
+    for answer in tiny.ask(pictures(6), question):
+        verdict = parse_answer(answer.text, question)
+        expected = unsafe_has_one if verdict.rating is Rating.UNSAFE else safe_has_one
+        assert (verdict.rationale is not None) == expected
+
+
+def test_where_nothing_is_enforced_nothing_is_unsafe(tiny: Running):
+    question = replace(QUESTION, violable=())
+    assert all('"rating": "Safe"' in a.text for a in tiny.ask(pictures(6), question))
+
+
+def test_a_prompt_that_is_too_long_is_rejected_and_the_engine_lives_on(tiny: Running):
+    with pytest.raises(RequestRejected, match="context"):
+        tiny.renderer.render(pictures(1)[0], "", replace(QUESTION, text=QUESTION.text * 20))
+    payload = tiny.renderer.render(pictures(1)[0], "", QUESTION)
+    prompt = pickle.loads(payload.data)
+    prompt["prompt_token_ids"] = prompt["prompt_token_ids"] + prompt["prompt_token_ids"][-1:] * 4096
+    with pytest.raises(RequestRejected):
+        tiny.judge([replace(payload, data=pickle.dumps(prompt))], QUESTION)
+    assert tiny.judge([payload], QUESTION)
+
+
+def test_a_placeholder_in_the_policy_is_refused(tiny: Running):
+    placeholder = PLACEHOLDERS[tiny.model.architecture]
+    with pytest.raises(InputError, match="would take the image's place"):
+        tiny.renderer.render(pictures(1)[0], "", replace(QUESTION, text=f"See {placeholder} here."))
+
+
+def test_a_worker_process_renders_the_same(tiny: Running):
+    image = pictures(3)[2]
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    limits = Limits(max_bytes=2**20, max_pixels=10**6)
+    worker = WorkerProcess(Preparer(tiny.engine.renderer_factory(), limits))
+    try:
+        prepared = worker.ask((Sample(key="a", index=0, image=png.getvalue()), (QUESTION,)))
+    finally:
+        worker.stop()
+    there, here = prepared.payloads[0], tiny.renderer.render(image, "", QUESTION)
+    assert there.nbytes == here.nbytes
+    first, second = tiny.judge([there, here], QUESTION)
+    assert first.text == second.text
+    assert first.p_unsafe == pytest.approx(second.p_unsafe, abs=1e-6)
+
+
+def test_a_pixel_budget_makes_fewer_tokens(tiny: Running):
+    factory = tiny.engine.renderer_factory()
+    small = replace(factory, model=tiny.model.model_copy(update={"max_pixels": 56 * 56}))()
+    image = Image.effect_noise((400, 400), 50).convert("RGB")
+    few, many = (r.render(image, "", QUESTION).prompt_tokens for r in (small, tiny.renderer))
+    assert few < many
+
+
+def test_an_adapter_is_applied(tmp_path: Path):
+    """On Qwen2.5-VL: vLLM 0.32 applies none to LLaVA-OneVision, and says so when it loads."""
+    peft = pytest.importorskip("peft")
+    qwen = tiny_models.build(tmp_path / "qwen", "qwen2_5_vl", [QUESTION.text])
+    base = AutoModelForImageTextToText.from_pretrained(qwen, dtype=torch.float32)
+    config = peft.LoraConfig(r=4, target_modules=r".*language_model.*\.(q|v)_proj", init_lora_weights=False)
+    torch.manual_seed(0)
+    tuned = peft.get_peft_model(base, config).eval()
+    tuned.save_pretrained(tmp_path / "adapter")
+    processor = AutoProcessor.from_pretrained(qwen)
+    text = prompt_text(processor, QUESTION.text, "image_first", PLACEHOLDERS["qwen2_5_vl"])
+    images = pictures(2)
+    with torch.inference_mode():
+        expected = [reference(tuned, processor, image, text).p_unsafe for image in images]
+        with tuned.disable_adapter():
+            without = [reference(tuned, processor, image, text).p_unsafe for image in images]
+    model = settings(qwen, "qwen2_5_vl", adapter=str(tmp_path / "adapter"))
+    with running(model, engine_settings()) as engine:
+        found = [answer.p_unsafe for answer in engine.ask(images)]
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert found != pytest.approx(without, abs=1e-3)
+
+
+def test_weights_that_do_not_fit_give_one_line(onevision: Path, tmp_path: Path):
+    for file in onevision.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["language_model.lm_head.weight"] = weights["language_model.lm_head.weight"][:, :-8].contiguous()
+    save_file(weights, tmp_path / "model.safetensors")
+    with (
+        pytest.raises(InputError, match="cannot load") as caught,
+        running(settings(tmp_path, "llava_onevision"), engine_settings()),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_arguments_that_vllm_refuses_give_one_line(onevision: Path):
+    factory = VllmEngine(
+        settings(onevision, "llava_onevision"), engine_settings(args={"no_such_argument": 1})
+    ).renderer_factory()
+    with pytest.raises(InputError, match="no_such_argument") as caught:
+        factory()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_killed_engine_is_dead_at_once_and_leaves_nothing(onevision: Path):
+    before = set(_children())
+    with running(settings(onevision, "llava_onevision"), engine_settings()) as engine:
+        payload = engine.renderer.render(pictures(1)[0], "", QUESTION)
+        started = set(_children()) - before
+        (core,) = [p for p in started if "EngineCore" in p.name() or "EngineCore" in "".join(p.cmdline())]
+        core.kill()
+        with pytest.raises(EngineDead):
+            engine.judge([payload] * 3, QUESTION)
+    assert not [p for p in started if p.is_running() and "EngineCore" in "".join(p.cmdline())]
+
+
+@pytest.fixture
+def parent(onevision: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs an engine until its standard input ends."""
+    path = onevision.parent / "parent.py"
+    path.write_text(PARENT)
+    command = [sys.executable, str(path), str(onevision), str(Path(__file__).parent)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+PARENT = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from vllm_cases import engine_settings, running, settings
+if __name__ == "__main__":
+    with running(settings(Path(sys.argv[1]), "llava_onevision"), engine_settings()):
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_the_engine_ends_with_a_parent_that_was_killed(parent: subprocess.Popen[str]):
+    children = psutil.Process(parent.pid).children(recursive=True)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    gone, alive = psutil.wait_procs(children, timeout=30)
+    assert gone
+    assert not alive
+
+
+def test_an_engine_comes_and_goes_without_a_word(parent: subprocess.Popen[str]):
+    assert parent.communicate(timeout=60) == ("", "")
+    assert parent.returncode == 0
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
