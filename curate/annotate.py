@@ -18,7 +18,7 @@ from itertools import islice
 from curate.committing import Identity, Pass
 from curate.engines.base import Engine, Payload
 from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
-from curate.flow import Gate, GateClosed, Ticket, in_thread
+from curate.flow import Gate, GateClosed, Ticket, in_thread, uninterrupted
 from curate.ledger import Commit, commit_name
 from curate.preparing import Prepared, PreparerPool
 from curate.settings import DatasetSettings
@@ -70,20 +70,20 @@ async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -
         BudgetExceeded, EngineDead: as the tally and the engine say.
     """
     started = time.monotonic()
-    passes = _open_passes(shard, version, shop)
+    passes = await asyncio.to_thread(_open_passes, shard, version, shop)
     window: Window = deque()
     try:
         damage = await _feed(shard, passes, shop, window)
         while window:
-            _deliver(await window[0], window, shop.tally)
+            await _deliver(await window[0], window, shop.tally)
     except GateClosed:
         while window:
-            _deliver(await window[0], window, shop.tally)
+            await _deliver(await window[0], window, shop.tally)
         raise Drained(f"stopped in {shard.id}") from None
     finally:
         await _abandon(window, shop.tally)
         for one in passes:
-            one.journal.checkpoint()
+            await uninterrupted(one.journal.checkpoint)
     seconds = time.monotonic() - started
     return [await asyncio.to_thread(one.publish, damage, shop.worker, seconds) for one in passes]
 
@@ -114,7 +114,7 @@ async def _admit(sample: Sample, shard: ShardRef, passes: Sequence[Pass], shop: 
     due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
     window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
     while window and (window[0].done() or len(window) > REORDER_WINDOW):
-        _deliver(await window[0], window, shop.tally)
+        await _deliver(await window[0], window, shop.tally)
 
 
 def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Generator[Sample, None, None]:
@@ -124,17 +124,21 @@ def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) 
     yield from islice(samples, start, shard.take)
 
 
-def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
+async def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
+    """Give each policy its row; only then save, so that a storage that fails leaves all of them at the same sample."""
     window.popleft()
     for one, row in rows:
         one.journal.add(row)
         tally.add(row)
+    for one, _ in rows:
+        if one.journal.is_due:
+            await uninterrupted(one.journal.checkpoint)
 
 
 async def _abandon(window: Window, tally: Tally) -> None:
     """Deliver what is finished in order, and cancel the rest."""
     while window and window[0].done() and not window[0].cancelled() and window[0].exception() is None:
-        _deliver(window[0].result(), window, tally)
+        await _deliver(window[0].result(), window, tally)
     for task in window:
         task.cancel()
     await asyncio.gather(*window, return_exceptions=True)

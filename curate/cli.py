@@ -11,6 +11,7 @@ from curate import __version__
 from curate.commands import NAMES
 from curate.console import complain, configure, say
 from curate.errors import CurateError, ExitCode, InputError
+from curate.retrying_store import FULL_OR_READ_ONLY, storage_failed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(str(error))
         return error.exit_code
+    except OSError as error:
+        if verbose or error.errno not in FULL_OR_READ_ONLY:
+            raise
+        failure = storage_failed("write", str(error.filename or "output.dir"), error)
+        complain(str(failure))
+        return failure.exit_code
     except KeyboardInterrupt:
         complain("interrupted; run the same command again to go on")
         return ExitCode.DRAINED

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from curate.journal import Journal, read_rows
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
+from curate.retrying_store import scratch_file
 from curate.store import Store
 from curate.types import Annotation, Damage, Question, Rating, ShardRef
 
@@ -108,12 +109,12 @@ def reopen(store: Store, policy: str, shard: str, retry: frozenset[str]) -> None
     annotation file goes too it is simply what a later worker adopts.
     """
     name = annotation_name(policy, shard)
-    scratch = store.scratch()
     with store.open(name) as file:
         table = pq.read_table(file)
     keep = [status not in retry for status in table.column("status").to_pylist()]
-    pq.write_table(table.filter(keep), scratch, compression="zstd")
-    store.publish(scratch, kept_name(policy, shard))
+    with scratch_file(store) as scratch:
+        pq.write_table(table.filter(keep), scratch, compression="zstd")
+        store.publish(scratch, kept_name(policy, shard))
     store.delete(commit_name(policy, shard))
     store.delete(name)
 

@@ -132,7 +132,13 @@ def group_names(group: str) -> list[str]:
 
 
 def split_output_dir(argv: Sequence[str]) -> tuple[Path, list[str]]:
-    """The folder named by `output.dir=DIR`, and the other arguments.
+    """`split_run`, for commands whose output is a folder of this machine."""
+    place, rest = split_run(argv)
+    return Path(place), rest
+
+
+def split_run(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder or URL named by `output.dir=DIR`, and the other arguments.
 
     Raises:
         InputError: there is no such argument.
@@ -140,7 +146,7 @@ def split_output_dir(argv: Sequence[str]) -> tuple[Path, list[str]]:
     folders = [a.partition("=")[2] for a in argv if a.startswith("output.dir=")]
     if not folders:
         raise InputError("output.dir: none was given; name the run's folder with output.dir=DIR")
-    return Path(folders[-1]), [a for a in argv if not a.startswith("output.dir=")]
+    return folders[-1], [a for a in argv if not a.startswith("output.dir=")]
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _END = object()
@@ -95,3 +96,18 @@ async def in_thread(iterator: Iterator[T]) -> AsyncIterator[T]:
         if item is _END:
             return
         yield item  # type: ignore[misc]
+
+
+async def uninterrupted(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What `call` returns from a thread; a cancellation waits for its end, so that nobody meets it half done."""
+    task = asyncio.create_task(asyncio.to_thread(call, *arguments, **named))
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()
+        raise asyncio.CancelledError
+    return task.result()

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from io import BufferedIOBase
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.ledger import annotation_name
+from curate.retrying_store import scratch_file
 from curate.store import Store
 from curate.tables import SCHEMA, to_table
 from curate.types import Annotation, Rating, Status
@@ -60,13 +62,16 @@ class Journal:
         """Index of the first sample that has no row yet."""
         return self._flushed + len(self._rows)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint: the rows that a kill would cost are many or old."""
+        return len(self._rows) >= PART_ROWS or time.monotonic() - self._flushed_at >= PART_SECONDS
+
     def add(self, row: Annotation) -> None:
-        """Append the row of the next sample; a full or old buffer becomes a part."""
+        """Append the row of the next sample."""
         if row.index != self.next_index:
             raise AssertionError(f"row {row.index} added where {self.next_index} is due")
         self._rows.append(row)
-        if len(self._rows) >= PART_ROWS or time.monotonic() - self._flushed_at >= PART_SECONDS:
-            self.checkpoint()
 
     def checkpoint(self) -> None:
         """Make every row added so far survive a kill."""
@@ -74,25 +79,28 @@ class Journal:
         if not self._rows:
             return
         part = _Part(self._part_name(self._flushed, self.next_index), self._flushed, self.next_index)
-        scratch = self._store.scratch()
-        pq.write_table(to_table(self._rows), scratch, compression="zstd")
-        self._store.publish(scratch, part.name)
+        with scratch_file(self._store) as scratch:
+            pq.write_table(to_table(self._rows), scratch, compression="zstd")
+            self._store.publish(scratch, part.name)
         self._parts.append(part)
         self._rows = []
 
     def publish(self) -> None:
         """Publish the annotation file; where another worker was first, its file stands."""
-        scratch = self._store.scratch()
-        schema = SCHEMA.with_metadata(self._metadata)
-        with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
-            for table in regroup(self._tables(), ROW_GROUP):
-                writer.write_table(table.replace_schema_metadata(self._metadata), row_group_size=ROW_GROUP)
-        self._store.publish(scratch, self._target)
+        with scratch_file(self._store) as scratch:
+            self._write(scratch)
+            self._store.publish(scratch, self._target)
 
     def discard(self) -> None:
         """Delete all checkpoints of this shard, those of other identities too; only after the commit."""
         for name in self._store.names(self._folder):
             self._store.delete(f"{self._folder}/{name}")
+
+    def _write(self, path: Path) -> None:
+        schema = SCHEMA.with_metadata(self._metadata)
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for table in regroup(self._tables(), ROW_GROUP):
+                writer.write_table(table.replace_schema_metadata(self._metadata), row_group_size=ROW_GROUP)
 
     @property
     def _flushed(self) -> int:

@@ -12,6 +12,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,17 @@ class ObjectStore:
         with _os_errors():
             size = obstore.head(self._client, name)["size"]
         return io.BufferedReader(_Reader(self._client, name, size), _READ_AHEAD)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """See `Store`."""
+        path = self.scratch()
+        try:
+            with self.open(name) as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target, _READ_AHEAD)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
         """See `Store`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,9 @@ from curate.retrying import Patience, attempt, is_transient
 from curate.store import Store
 
 T = TypeVar("T")
+
+FULL_OR_READ_ONLY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors that are the disk's, whatever was written to it."""
 
 _READ_AHEAD = 2**18
 _MEND = {
@@ -51,6 +54,12 @@ class RetryingStore:
         file = self._try("read", name, lambda: self._store.open(name), may_miss=True)
         reader = _Reader(file, lambda call: self._try("read", name, call), self._store, name)
         return io.BufferedReader(reader, _READ_AHEAD)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """See `Store`."""
+        with ExitStack() as stack:
+            yield self._try("read", name, lambda: stack.enter_context(self._store.local(name)), may_miss=True)
 
     def exists(self, name: str) -> bool:
         """See `Store`."""
@@ -138,6 +147,8 @@ def scratch_file(store: Store) -> Iterator[Path]:
     path = store.scratch()
     try:
         yield path
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise storage_failed("write", str(path), error) from error
     finally:

@@ -15,9 +15,10 @@ from curate.committing import discard_result
 from curate.errors import InputError
 from curate.failures import read_failures
 from curate.fingerprint import Fingerprint
+from curate.open_store import open_store
 from curate.planning import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
 from curate.settings import Settings
-from curate.store import LocalStore, Store
+from curate.store import Store
 from curate.types import ShardRef
 
 RUN = "run.yaml"
@@ -53,13 +54,13 @@ def open_run(store: Store, settings: Settings, plan: Plan, fingerprints: Mapping
     return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: str | Path) -> Run:
     """The run that is in `folder`.
 
     Raises:
         InputError: there is none.
     """
-    store = LocalStore(folder)
+    store = open_store(folder)
     recorded = _read_record(store)
     if recorded is None:
         raise InputError(

@@ -16,13 +16,14 @@ from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
 from curate.ledger import Claims, committed, worker_id
 from curate.models import model_identity
+from curate.open_store import open_store
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
 from curate.progress import Progress
 from curate.prompts import question_for
 from curate.run_folder import Run, open_run
 from curate.settings import Settings
-from curate.store import LocalStore
+from curate.sharing import own_share
 from curate.tally import Tally
 from curate.types import Question, Status
 from curate.worker import Worker
@@ -55,8 +56,7 @@ def open_settings(settings: Settings) -> Run:
     """
     check_settings(settings.filter, settings.policies)
     plan = make_plan(settings.dataset)
-    store = LocalStore(settings.output.dir)
-    return open_run(store, settings, plan, fingerprints_of(settings))
+    return open_run(open_store(settings.output.dir), settings, plan, fingerprints_of(settings))
 
 
 def reopen_for_retry(run: Run) -> int:
@@ -103,6 +103,7 @@ def annotate(run: Run) -> Outcome:
 
 async def _annotate(run: Run) -> Outcome:
     settings = run.settings
+    shards = own_share(run)
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
@@ -123,7 +124,7 @@ async def _annotate(run: Run) -> Outcome:
                 tally=tally,
             )
             progress = Progress(tally, _left(run))
-            worker = Worker(run.plan.shards, shop, claims, progress, lanes=settings.engine.shards_in_flight)
+            worker = Worker(shards, shop, claims, progress, lanes=settings.engine.shards_in_flight)
             await worker.run()
         finally:
             await engine.close()

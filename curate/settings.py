@@ -192,6 +192,8 @@ class JobSettings(Group):
     Attributes:
         name: "local" or "slurm".
         tasks: number of array tasks; fewer, more or restarted ones than planned are all fine.
+        task: which of them this is, from 0; asked for only where the storage cannot decide between workers. None takes
+            the index in the SLURM array.
         gpus_per_task, cpus_per_task, memory, time, partition, account, qos, constraint: as `sbatch` names them
             (`memory` is --mem); None leaves them to the cluster.
         container: image for `srun --container-image` (pyxis), or None.
@@ -205,6 +207,7 @@ class JobSettings(Group):
 
     name: Literal["local", "slurm"] = "local"
     tasks: Annotated[int, Field(gt=0)] = 1
+    task: Annotated[int, Field(ge=0)] | None = None
     gpus_per_task: Annotated[int, Field(ge=0)] = 0
     cpus_per_task: Annotated[int, Field(gt=0)] | None = None
     memory: str | None = None

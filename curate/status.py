@@ -56,7 +56,7 @@ class Status:
     eta: float | None
 
 
-def read_status(folder: Path) -> Status:
+def read_status(folder: str | Path) -> Status:
     """Progress of the run in `folder`.
 
     Raises:

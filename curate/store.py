@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import AbstractContextManager, nullcontext
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,10 @@ class Store(Protocol):
 
     def open(self, name: str) -> BufferedIOBase:
         """A seekable reader, for files too large to hold."""
+        ...
+
+    def local(self, name: str) -> AbstractContextManager[Path]:
+        """`name` as a file of this machine, for programs that read nothing else; perhaps a copy, which goes."""
         ...
 
     def exists(self, name: str) -> bool:
@@ -94,6 +99,10 @@ class LocalStore:
     def open(self, name: str) -> BufferedIOBase:
         """See `Store`."""
         return self._path(name).open("rb")
+
+    def local(self, name: str) -> AbstractContextManager[Path]:
+        """See `Store`."""
+        return nullcontext(self._path(name))
 
     def exists(self, name: str) -> bool:
         """See `Store`."""

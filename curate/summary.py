@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
 
 import polars as pl
 
 from curate.failures import read_failures
-from curate.ledger import read_commits
+from curate.ledger import annotation_name, read_commits
 from curate.run_folder import Run
+from curate.types import Rating
 
 WIDTH = 110
 EXAMPLES = 3
@@ -61,10 +64,8 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
 def _examples(run: Run) -> Iterator[str]:
     """The first rows of each rating, so that both are seen where both are there."""
     policy = next(iter(run.settings.policies))
-    rows = pl.scan_parquet(run.store.uri(f"annotations/{policy}/*.parquet"))
-    labelled = rows.filter(pl.col("status") == "labelled").select("key", "rating", "category", "p_unsafe", "rationale")
-    ranked = labelled.with_columns(nth=pl.int_range(pl.len()).over("rating")).sort("nth", maintain_order=True)
-    for row in ranked.head(EXAMPLES).collect().iter_rows(named=True):
+    firsts = [_first_rows(run, policy, rating) for rating in Rating]
+    for row in [row for rank in zip_longest(*firsts) for row in rank if row][:EXAMPLES]:
         probability = "" if row["p_unsafe"] is None else f"  p_unsafe {row['p_unsafe']:.2f}"
         yield f"  {row['key']}: {row['rating']}, {row['category']}{probability}"
         if row["rationale"]:
@@ -76,6 +77,17 @@ def _examples(run: Run) -> Iterator[str]:
                 max_lines=2,
                 placeholder=" ...",
             )
+
+
+def _first_rows(run: Run, policy: str, rating: Rating) -> list[dict[str, Any]]:
+    """The first `EXAMPLES` rows with `rating`; opens no more shards than hold them."""
+    found: list[dict[str, Any]] = []
+    for commit in read_commits(run.store, policy):
+        if len(found) < EXAMPLES and commit.ratings.get(rating):
+            with run.store.local(annotation_name(policy, commit.shard)) as path:
+                rated = pl.scan_parquet(path).filter(pl.col("rating") == rating.value)
+                found += rated.head(EXAMPLES - len(found)).collect().to_dicts()
+    return found
 
 
 def _failures(run: Run) -> Iterator[str]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from curate.annotate import Workshop, annotate_shard
-from curate.errors import Drained, ShardUnreadable
+from curate.errors import Drained, ShardUnreadable, StorageFailed
 from curate.failures import ShardFailure, clear_failure, note_failure
+from curate.flow import uninterrupted
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
 from curate.progress import Progress
@@ -55,15 +56,18 @@ class Worker:
         self._held: set[str] = set()
         self._finished: set[str] = set()
         self._listed_at = float("-inf")
+        self._looking = asyncio.Lock()
+        self._silenced: StorageFailed | None = None
 
     async def run(self) -> None:
         """Work until every shard is committed or named in `unreadable`.
 
         Raises:
             Drained: a signal asked for an early end; start again to go on.
+            StorageFailed: the run's folder cannot be written any more, not even the heartbeat.
             CurateError: as `annotate_shard` does; other shards in flight are checkpointed.
         """
-        with self._heartbeat(), self._progress:
+        with self._progress:
             showing = asyncio.create_task(self._show())
             try:
                 await self._work()
@@ -74,12 +78,12 @@ class Worker:
 
     async def _work(self) -> None:
         lanes = [asyncio.create_task(self._lane()) for _ in range(self._lanes)]
-        with self._draining(lanes):
+        with self._heartbeat(lanes), self._draining(lanes):
             await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
             for lane in lanes:
                 lane.cancel()
             ends = await asyncio.gather(*lanes, return_exceptions=True)
-        for end in ends:
+        for end in [*ends, self._silenced]:
             if isinstance(end, Exception):
                 raise end
 
@@ -92,7 +96,7 @@ class Worker:
                 return
             finally:
                 self._held.discard(shard.id)
-                self._claims.release(claim)
+                await uninterrupted(self._claims.release, claim)
 
     async def _annotate(self, shard: ShardRef) -> None:
         """One shard; one that cannot be read is named and left to a later run, one that breaks off is named too."""
@@ -101,28 +105,37 @@ class Worker:
             commits = await annotate_shard(shard, version, self._shop)
         except ShardUnreadable as error:
             self.unreadable[shard.id] = str(error)
-            note_failure(self._shop.store, ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
+            await self._note(ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
             return
         self._finished.add(shard.id)
         damage = next((c.damage for c in commits if c.damage), None)
         if damage is None:
-            clear_failure(self._shop.store, shard.id)
+            await asyncio.to_thread(clear_failure, self._shop.store, shard.id)
         else:
             reason = f"breaks off after {damage.index} samples: {damage.reason}"
             failure = ShardFailure(shard=shard.id, url=shard.url, reason=reason, judged=True, version=version)
-            note_failure(self._shop.store, failure)
+            await self._note(failure)
+
+    async def _note(self, failure: ShardFailure) -> None:
+        await asyncio.to_thread(note_failure, self._shop.store, failure)
 
     async def _next(self) -> tuple[ShardRef, Claim] | None:
         """A claimed shard that is not finished; None when there is none left, or when draining."""
         while not self._shop.gate.closed:
-            candidates = self._unfinished()
-            for shard in candidates:
-                if claim := self._take(shard):
-                    return shard, claim
-            if all(shard.id in self._held for shard in candidates):
-                return None
+            async with self._looking:
+                found, others = await uninterrupted(self._look)
+            if found or not others:
+                return found
             await asyncio.sleep(POLL_SECONDS)
         return None
+
+    def _look(self) -> tuple[tuple[ShardRef, Claim] | None, bool]:
+        """The first unfinished shard that can be claimed, and whether other workers hold any."""
+        candidates = self._unfinished()
+        for shard in candidates:
+            if claim := self._take(shard):
+                return (shard, claim), False
+        return None, not all(shard.id in self._held for shard in candidates)
 
     def _take(self, shard: ShardRef) -> Claim | None:
         if shard.id in self._held:
@@ -154,14 +167,22 @@ class Worker:
             await asyncio.sleep(SHOW_SECONDS)
 
     @contextmanager
-    def _heartbeat(self) -> Iterator[None]:
-        """Renew the leases from a thread, so that a busy loop is not taken for a dead worker."""
+    def _heartbeat(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:
+        """Renew the leases from a thread, so that a busy loop is not taken for a dead worker; where it fails, stop."""
         ended = threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def silence(error: StorageFailed) -> None:
+            self._silenced = error
+            for lane in lanes:
+                lane.cancel()
 
         def beat() -> None:
-            while True:
-                self._claims.beat(self._shop.tally.snapshot())
-                if ended.wait(self._claims.lease / 4):
+            while not ended.wait(self._claims.lease / 4):
+                try:
+                    self._claims.beat(self._shop.tally.snapshot())
+                except StorageFailed as error:
+                    loop.call_soon_threadsafe(silence, error)
                     return
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

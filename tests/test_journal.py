@@ -32,16 +32,23 @@ def open_journal(store, identity="id"):
     return Journal(store, "p", "s", identity, {"fingerprint": "f"})
 
 
+def add(one, number):
+    """A row, and the checkpoint where it is due."""
+    one.add(row(number))
+    if one.is_due:
+        one.checkpoint()
+
+
 def write(store, count, kills=(), part_rows=4):
     """Write `count` rows, abandoning the journal without a word after each index in `kills`."""
     journal.PART_ROWS = part_rows
     one = open_journal(store)
     for kill in sorted(kills):
         while one.next_index < min(kill, count):
-            one.add(row(one.next_index))
+            add(one, one.next_index)
         one = open_journal(store)
     while one.next_index < count:
-        one.add(row(one.next_index))
+        add(one, one.next_index)
     one.publish()
     return store.read("annotations/p/s.parquet")
 
@@ -78,7 +85,7 @@ def test_a_checkpoint_costs_at_most_a_part(tmp_path):
     journal.PART_ROWS = 4
     one = open_journal(store)
     for index in range(11):
-        one.add(row(index))
+        add(one, index)
     assert open_journal(store).next_index == 8
     one.checkpoint()
     assert open_journal(store).next_index == 11

@@ -96,6 +96,12 @@ class StoreTests:
             assert file.tell() == 7
             assert file.read() == data[7:]
 
+    def test_a_local_file_holds_what_is_there(self, store: Store) -> None:
+        store.create("f/a", b"x")
+        with store.local("f/a") as path:
+            assert path.read_bytes() == b"x"
+        assert store.read("f/a") == b"x"
+
     def test_of_many_publishers_one_wins(self, store: Store) -> None:
         scratches = [store.scratch() for _ in range(16)]
         for number, scratch in enumerate(scratches):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from curate.config import compose_filter, split_output_dir
+from curate.config import compose_filter, split_run
 from curate.console import say
 from curate.errors import ExitCode
 from curate.filtering.result import FilterResult
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> ExitCode:
         InputError: there is no run, an override would change labels, or a rule is wrong.
         ShardUnreadable: a source cannot be read as far as it was judged.
     """
-    folder, overrides = split_output_dir(argv)
+    folder, overrides = split_run(argv)
     run = load_run(folder)
     result = split(run, compose_filter(overrides, run.settings.filter))
     say(*_lines(result), f"card        {run.store.uri('README.md')}")

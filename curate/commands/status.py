@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from curate.config import split_output_dir
+from curate.config import split_run
 from curate.console import say
 from curate.errors import ExitCode, InputError
 from curate.status import Status, read_status
@@ -19,7 +19,7 @@ def main(argv: list[str]) -> ExitCode:
     Raises:
         InputError: there is no run in the folder.
     """
-    folder, rest = split_output_dir(argv)
+    folder, rest = split_run(argv)
     if rest:
         raise InputError(f"{rest[0]}: `status` takes output.dir=DIR and nothing else")
     say(*_lines(read_status(folder)))

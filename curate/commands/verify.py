@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from curate.config import split_output_dir
+from curate.config import split_run
 from curate.console import say
 from curate.errors import ExitCode, InputError, LawViolation, ShardUnreadable
 from curate.types import ShardRef
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> ExitCode:
         ShardUnreadable: no law is seen broken, but sources could not be read.
         InputError: an argument is wrong, or there is no run.
     """
-    folder, rest = split_output_dir(argv)
+    folder, rest = split_run(argv)
     against_sources = _against_sources(rest)
     report = audit(folder, against_sources=against_sources, watch=_watched)
     say(*report.lines())

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from curate.errors import InputError, ShardUnreadable
 from curate.filtering.rows import Decision, Row
 from curate.filtering.writer import Format, SplitWriter
+from curate.retrying_store import scratch_file
 from curate.settings import DatasetSettings, FilterSettings
 from curate.sources.base import ShardBroken, Source, unlimited
 from curate.store import Store
@@ -35,10 +36,8 @@ def write_files(
         filtering: rows in a group.
         dataset: names of the fields that files show as columns.
     """
-    scratches = {part: store.scratch() for part in names}
-    with ExitStack() as cleanup:
-        for scratch in scratches.values():
-            cleanup.callback(scratch.unlink, missing_ok=True)
+    with ExitStack() as files:
+        scratches = {part: files.enter_context(scratch_file(store)) for part in names}
         writers = {part: form.open(scratch, filtering, dataset) for part, scratch in scratches.items()}
         _distribute(rows, writers)
         for part, name in names.items():

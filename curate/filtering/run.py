@@ -22,6 +22,7 @@ from curate.filtering.result import FilterResult, tally
 from curate.filtering.rows import Row, read_decisions
 from curate.filtering.stage import Stage, prepare
 from curate.policy import Policy
+from curate.retrying_store import scratch_file
 from curate.settings import DatasetSettings, FilterSettings, ModelSettings
 from curate.sources.base import Source
 from curate.store import Store
@@ -102,7 +103,8 @@ def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progres
 def _decide_shard(stage: Stage, shard: str, folder: Path) -> None:
     rows = max(commits[shard].rows for commits in stage.commits.values())
     every = stage.dataset.policy_column is None
-    write_decisions(stage.annotations(shard), rows, stage.rules, stage.settings, folder, every_policy=every)
+    with stage.annotations(shard) as annotations:
+        write_decisions(annotations, rows, stage.rules, stage.settings, folder, every_policy=every)
 
 
 def _copy_all(stage: Stage, sources: Mapping[str, Source], folder: Path, progress: Progress) -> None:
@@ -137,17 +139,17 @@ def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
 def _publish_table(stage: Stage, what: str, write: Callable[[Path], None]) -> None:
     name = stage.manifest.side_file(what)
     if not stage.store.exists(name):
-        scratch = stage.store.scratch()
-        write(scratch)
-        stage.store.publish(scratch, name)
+        with scratch_file(stage.store) as scratch:
+            write(scratch)
+            stage.store.publish(scratch, name)
 
 
 @contextmanager
 def _scratch_folder(store: Store) -> Iterator[Path]:
     """A local folder that goes with the stage, whatever ends it."""
-    folder = store.scratch()
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    with scratch_file(store) as folder:
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

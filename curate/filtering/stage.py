@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import polars as pl
@@ -44,9 +45,12 @@ class Stage:
         """The format of the split files."""
         return FORMATS[self.settings.write]
 
-    def annotations(self, shard: str) -> dict[str, pl.LazyFrame]:
-        """A shard's annotation rows by policy."""
-        return {p: pl.scan_parquet(self.store.uri(annotation_name(p, shard))) for p in self.commits}
+    @contextmanager
+    def annotations(self, shard: str) -> Iterator[dict[str, pl.LazyFrame]]:
+        """A shard's annotation rows by policy, to be read inside the context."""
+        with ExitStack() as files:
+            paths = {p: files.enter_context(self.store.local(annotation_name(p, shard))) for p in self.commits}
+            yield {policy: pl.scan_parquet(path) for policy, path in paths.items()}
 
 
 def prepare(
@@ -119,14 +123,15 @@ def _check_fields(stage: Stage) -> None:
 
 def _holds_field(stage: Stage, shard: str, name: str) -> bool:
     there = pl.col("meta").str.contains(json.dumps(name, ensure_ascii=False), literal=True)
-    return bool(_any_annotations(stage, shard).select(there.any()).collect(engine="streaming").item())
+    return bool(_meta(stage, shard, lambda rows: rows.select(there.any())).item())
 
 
-def _any_annotations(stage: Stage, shard: str) -> pl.LazyFrame:
-    """The rows under the first policy: `meta` is the same under all."""
-    return next(iter(stage.annotations(shard).values()))
+def _meta(stage: Stage, shard: str, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    """What `query` finds in the rows under the first policy: `meta` is the same under all."""
+    with stage.annotations(shard) as annotations:
+        return query(next(iter(annotations.values()))).collect(engine="streaming")
 
 
 def _fields(stage: Stage) -> str:
-    rows = _any_annotations(stage, stage.shards[0].id).select("meta").head(100).collect()
+    rows = _meta(stage, stage.shards[0].id, lambda rows: rows.select("meta").head(100))
     return ", ".join(dict.fromkeys(name for meta in rows["meta"] if meta for name in json.loads(meta))) or "none"

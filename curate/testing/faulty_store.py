@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +56,10 @@ class FaultyStore:
         """See `Store`."""
         file = self._call(f"open {name}", lambda: self._store.open(name))
         return io.BufferedReader(_Reader(file, lambda read: self._call(f"read from {name}", read)))
+
+    def local(self, name: str) -> AbstractContextManager[Path]:
+        """See `Store`."""
+        return self._call(f"local {name}", lambda: self._store.local(name))
 
     def exists(self, name: str) -> bool:
         """See `Store`."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from curate.errors import InputError, ShardUnreadable
+from curate.open_store import open_store
 from curate.run_folder import RUN, load_run
-from curate.store import LocalStore
 from curate.types import ShardRef
 from curate.verification.cards import Pointer, check_cards, read_pointers
 from curate.verification.commits import check_commit
@@ -28,7 +28,7 @@ Watch = Callable[[Sequence[ShardRef]], Iterable[ShardRef]]
 """Hands the shards on one by one, e.g. to show how far the audit is."""
 
 
-def audit(path: Path, *, against_sources: bool, watch: Watch = iter) -> Report:
+def audit(path: str | Path, *, against_sources: bool, watch: Watch = iter) -> Report:
     """Check every law on the run in `path`, finished or not; nothing is written.
 
     Args:
@@ -39,7 +39,7 @@ def audit(path: Path, *, against_sources: bool, watch: Watch = iter) -> Report:
     Raises:
         InputError: there is no run.
     """
-    store = LocalStore(path)
+    store = open_store(path)
     report = Report()
     if store.exists(RUN):
         report.take(check_plan_file(store))
