@@ -2,6 +2,8 @@
 # make test       install, run all tests
 # make test-fast  without vLLM: under a minute
 # make check      lint and types
+# make bench      benchmarks; writes tests/benchmarks/results
+# make reliability   every fault trial there is (an hour); make test runs a share of them
 # make install BACKEND=cuda   on a machine with a GPU
 
 PYTHON  ?= python3.11
@@ -12,9 +14,11 @@ STAMP   := $(VENV)/.installed-$(BACKEND)
 UV      := 0.13.9
 LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
            --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
+# An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
+IMG2DATASET := .cache/img2dataset/.installed
 PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
 
-.PHONY: install demo test test-fast check format bench lock sample safeguard clean
+.PHONY: install demo test test-fast reliability check format bench lock sample safeguard clean
 
 install: $(STAMP)
 
@@ -28,11 +32,14 @@ $(STAMP): requirements/$(BACKEND).txt pyproject.toml
 demo: install
 	$(BIN)/python -m curate run +dataset=laion_subset output.dir=runs/demo
 
-test: install
+test: install $(IMG2DATASET)
 	$(BIN)/python -m pytest
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not vllm and not slurm and not s3" -n 2
+	$(BIN)/python -m pytest -m "not vllm and not slurm and not s3 and not slow" -n 2
+
+reliability: install
+	CURATE_RELIABILITY=full $(BIN)/python -m pytest -s -m "slow or slurm or s3 or vllm"
 
 check: install
 	$(BIN)/ruff check .
@@ -45,6 +52,20 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
+
+$(IMG2DATASET): requirements/img2dataset.txt
+	test -x .cache/img2dataset/bin/python || $(PYTHON) -m venv .cache/img2dataset
+	.cache/img2dataset/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r $<
+	touch $@
+
+# Rebuild what ships with the package, and compare it with what is checked in.
+sample:
+	test -x .cache/sample/bin/python || $(PYTHON) -m venv .cache/sample
+	.cache/sample/bin/pip install --disable-pip-version-check --quiet --quiet -r scripts/sample/requirements.txt
+	.cache/sample/bin/python scripts/build_sample.py --check
+
+safeguard: install
+	$(BIN)/python scripts/build_safeguard.py
 
 # Resolve the exact versions again; needs nothing but metadata, so it works for a backend that this machine lacks.
 lock:

@@ -24,7 +24,10 @@ from curate.planning import make_plan
 IMG2DATASET = Path(__file__).parents[1] / ".cache" / "img2dataset" / "bin" / "img2dataset"
 COUNT = 11
 
-pytestmark = pytest.mark.skipif(not IMG2DATASET.exists(), reason="img2dataset is not installed: make test does it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not IMG2DATASET.exists(), reason="img2dataset is not installed: make test does it"),
+]
 
 
 class _Quiet(SimpleHTTPRequestHandler):

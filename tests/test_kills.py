@@ -9,6 +9,8 @@ import pytest
 from tests.jobs import curate, fake_run, write_shards
 from tests.kills import differences, trial
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 200 if os.environ.get("CURATE_RELIABILITY") == "full" else 20
 
 

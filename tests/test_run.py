@@ -17,6 +17,8 @@ import webdataset
 
 from tests.jobs import annotation_files, command, curate, environment, fake_run, picture, rows, split_rows, write_tar
 
+pytestmark = pytest.mark.slow
+
 SLOW = ("engine.args.latency=0.02", "engine.max_requests=4")
 
 

@@ -25,7 +25,10 @@ def unavailable() -> str | None:
     return tried.stderr.strip() or None if tried.returncode else None
 
 
-pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no namespaces: {unavailable()}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(unavailable() is not None, reason=f"no namespaces: {unavailable()}"),
+]
 
 # The package asks for the time of day by time.time() alone; files get their times from the one kernel, as on a server.
 HOST = """
