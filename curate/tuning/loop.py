@@ -129,6 +129,9 @@ class Loop:
             sampler=list(own),
             collate_fn=self._encoder,
             num_workers=self._settings.workers,
+            # A loader draws a seed when it starts. From a generator of its own, or the states that a checkpoint
+            # restores would be others than without the interruption.
+            generator=torch.Generator(),
         )
 
     def _step(self, batches: Sequence[Batch]) -> float:
