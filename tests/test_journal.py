@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate import journal
@@ -59,6 +59,7 @@ def _restore(monkeypatch):
     monkeypatch.setattr(journal, "ROW_GROUP", 7)
 
 
+@settings(max_examples=30)
 @given(count=st.integers(0, 30), kills=st.lists(st.integers(0, 30), max_size=4), part_rows=st.integers(1, 9))
 def test_interrupted_equals_undisturbed(tmp_path_factory, count, kills, part_rows):
     undisturbed = write(LocalStore(tmp_path_factory.mktemp("a")), count, part_rows=1000)
