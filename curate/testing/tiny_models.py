@@ -8,7 +8,7 @@ The weights carry the key names of the released checkpoints, which transformers 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from transformers import (
     SiglipVisionConfig,
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+from curate.released_keys import released
 
 CORPUS: tuple[str, ...] = (
     '{\n    "rating": "Safe",\n    "category": "NA: None applying",\n    "rationale": "The image shows a street."\n}',
@@ -203,25 +205,6 @@ BUILDERS: Mapping[str, Callable[..., tuple[PreTrainedModel, ProcessorMixin]]] = 
 }
 """By architecture, as `curate.settings.ModelSettings` names it."""
 
-# In memory (transformers 5) to file (the released checkpoints); the first prefix that fits wins.
-RELEASED_KEYS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "llava_onevision": (
-        ("model.language_model.", "language_model.model."),
-        ("lm_head.", "language_model.lm_head."),
-        ("model.vision_tower.vision_model.", "vision_tower.vision_model."),
-        ("model.vision_tower.", "vision_tower.vision_model."),
-        ("model.", ""),
-    ),
-    "qwen2_5_vl": (("model.visual.", "visual."), ("model.language_model.", "model."), ("lm_head.", "lm_head.")),
-}
-
-
-def released_weights(model: PreTrainedModel, architecture: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights of `model` under the key names of the released checkpoints."""
-    for name, weight in model.state_dict().items():
-        old, new = next(pair for pair in RELEASED_KEYS[architecture] if name.startswith(pair[0]))
-        yield new + name.removeprefix(old), weight.detach().clone().contiguous()
-
 
 def save(
     model: PreTrainedModel, processor: ProcessorMixin, folder: Path, architecture: str, dtype: str = "float32"
@@ -234,7 +217,10 @@ def save(
     processor.save_pretrained(folder)
     end = processor.tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     GenerationConfig(eos_token_id=end, pad_token_id=end[1]).save_pretrained(folder)
-    weights = {name: weight.to(getattr(torch, dtype)) for name, weight in released_weights(model, architecture)}
+    weights = {
+        name: weight.detach().to(getattr(torch, dtype), copy=True).contiguous()
+        for name, weight in released(model.state_dict(), architecture)
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
     return folder

@@ -71,6 +71,7 @@ def write_settings(model: ModelSettings, folder: Path, *, whole: bool) -> Path:
         folder: holds what was written.
         whole: whether there is a whole checkpoint; else the adapter is named beside what was tuned.
     """
+    folder = folder.resolve()
     fields = model.model_dump(mode="json") | {"name": folder.name, "meaningless": False}
     fields |= {"path": str(folder / MODEL), "revision": None} if whole else {"adapter": str(folder / ADAPTER)}
     path = folder / SETTINGS
