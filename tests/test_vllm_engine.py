@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pickle
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -24,6 +26,7 @@ from curate.engines.chat import prompt_text
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
 from curate.errors import EngineDead, InputError, RequestRejected
 from curate.preparing import Limits, Preparer
+from curate.settings import ModelSettings
 from curate.testing import tiny_models
 from curate.types import Rating, Sample
 from curate.verdicts import parse_answer
@@ -201,16 +204,42 @@ def test_arguments_that_vllm_refuses_give_one_line(onevision: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_killed_engine_is_dead_at_once_and_leaves_nothing(onevision: Path):
-    before = set(_children())
+def test_the_builtin_safeguard_gives_both_ratings_and_several_categories():
+    model = ModelSettings(name="builtin", path="builtin", architecture="llava_onevision", rationale_chars=80)
+    rng = np.random.default_rng(1)
+    patches = [Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)).resize((200, 150)) for _ in range(32)]
+    with running(model, engine_settings()) as engine:
+        verdicts = [parse_answer(answer.text, QUESTION) for answer in engine.ask(patches)]
+    assert {v.rating for v in verdicts} == set(Rating)
+    assert len({v.category for v in verdicts}) > 1
+
+
+def test_an_engine_killed_before_its_first_request_is_missed_at_once(onevision: Path):
     with running(settings(onevision, "llava_onevision"), engine_settings()) as engine:
         payload = engine.renderer.render(pictures(1)[0], "", QUESTION)
-        started = set(_children()) - before
-        (core,) = [p for p in started if "EngineCore" in p.name() or "EngineCore" in "".join(p.cmdline())]
-        core.kill()
-        with pytest.raises(EngineDead):
+        _core().kill()
+        with pytest.raises(EngineDead, match="process is gone"):
             engine.judge([payload] * 3, QUESTION)
-    assert not [p for p in started if p.is_running() and "EngineCore" in "".join(p.cmdline())]
+
+
+def test_an_engine_that_hangs_or_dies_under_way_is_dead_and_leaves_nothing(onevision: Path):
+    with running(settings(onevision, "llava_onevision"), engine_settings(timeout=5)) as engine:
+        payload = engine.renderer.render(pictures(1)[0], "", QUESTION)
+        engine.judge([payload], QUESTION)
+        core = _core()
+        core.suspend()
+        with pytest.raises(EngineDead, match="answered nothing for 5 s"):
+            engine.judge([payload] * 3, QUESTION)
+
+        async def kill_under_way() -> None:
+            judging = asyncio.ensure_future(engine.engine.judge(payload, QUESTION))
+            await asyncio.sleep(0.2)
+            core.kill()
+            await judging
+
+        with pytest.raises(EngineDead, match="process is gone"):
+            engine.runner.run(kill_under_way())
+    assert not core.is_running()
 
 
 @pytest.fixture
@@ -253,5 +282,7 @@ def test_an_engine_comes_and_goes_without_a_word(parent: subprocess.Popen[str]):
     assert parent.returncode == 0
 
 
-def _children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+def _core() -> psutil.Process:
+    """The engine's process that was started last."""
+    children = psutil.Process().children()
+    return max((p for p in children if "EngineCore" in "".join(p.cmdline())), key=psutil.Process.create_time)

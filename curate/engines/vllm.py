@@ -145,6 +145,13 @@ class VllmBackend:
         self._decoding = decoding
         self._ids = count()
 
+    async def ready(self) -> None:
+        """To be awaited once, in the event loop that will use the engine.
+
+        What vLLM would otherwise ask its engine at the first request it waits for even if the engine dies meanwhile.
+        """
+        await self._engine.get_supported_tasks()
+
     def encode(self, text: str) -> list[int]:
         """Tokens of `text`, without special ones."""
         return list(self._engine.renderer.get_tokenizer().encode(text, add_special_tokens=False))

@@ -90,6 +90,7 @@ class VllmEngine:
         self._log.touch()
         try:
             self._backend = await asyncio.to_thread(self._load)
+            await self._backend.ready()
             for rating in Rating:
                 self._labels[rating] = self._behind(ANSWER_PREFIX, rating)
                 self._suffixes[rating] = self._behind(f"{ANSWER_PREFIX}{rating}", RATING_SUFFIX)
