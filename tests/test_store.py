@@ -241,6 +241,7 @@ def test_what_does_not_pass_is_one_line_at_once(tmp_path, number, mend):
         RetryingStore(inner, Patience(total=1e9, first=1e9)).create("f/a", b"")
     assert inner.calls == 1
     assert str(tmp_path / "f/a") in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
 
 
