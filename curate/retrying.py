@@ -37,7 +37,7 @@ class Patience:
     """How long a failing call is tried again.
 
     Attributes:
-        total: seconds from the first failure to the last try.
+        total: seconds from the first failure to the last try; 0 for no other try.
         first, longest: bounds of a wait in seconds, at first and at most.
     """
 

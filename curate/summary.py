@@ -12,6 +12,7 @@ import polars as pl
 
 from curate.failures import read_failures
 from curate.ledger import annotation_name, read_commits
+from curate.open_store import is_url
 from curate.run_folder import Run
 from curate.types import Rating
 
@@ -106,6 +107,10 @@ def _where(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
 def _load_line(run: Run, folder: str, split: str | None) -> str:
     """The line of Python that loads `split`, or the annotations where splits are lists of keys or empty."""
     form = run.settings.filter.write
+    if is_url(folder):
+        # `datasets` reads cards from folders and from the hub only.
+        files = f"splits/{split}/*.parquet" if split and form == "parquet" else "annotations/*/*.parquet"
+        return f'datasets.load_dataset("parquet", data_files={run.store.uri(files)!r}, split="train")'
     if split and form == "parquet":
         return f'datasets.load_dataset({folder!r}, "{split}", split="train")'
     if split and form == "webdataset":

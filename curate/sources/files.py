@@ -24,9 +24,24 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from curate.errors import ShardUnreadable
+from curate.retrying import Patience, attempt, is_transient
 
-STORAGE_ERRORS = (OSError, aiohttp.ClientError)
+
+def _botocore_error() -> type[Exception]:
+    """What s3fs lets through of the client under it; s3fs is there only where s3:// is wanted."""
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ModuleNotFoundError:
+        return OSError
+    error: type[Exception] = BotoCoreError
+    return error
+
+
+STORAGE_ERRORS = (OSError, aiohttp.ClientError, _botocore_error())
 """What fsspec raises where the storage, not the content, is at fault."""
+
+PATIENCE = Patience(total=60.0)
+"""For a shard; then it is left to a later run, and others are read meanwhile."""
 
 # In the order in which they tell most; size and time are what is left.
 _CONTENT_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "sha256", "blob_id")
@@ -109,7 +124,8 @@ class Files:
         """
         try:
             fs, path = self._fs(url)
-            return io.BufferedReader(_Guarded(url, fs.open(path, "rb")), buffer)
+            file = attempt(lambda: fs.open(path, "rb"), PATIENCE, passes, STORAGE_ERRORS)
+            return io.BufferedReader(_Guarded(url, file), buffer)
         except STORAGE_ERRORS as error:
             raise unreadable(url, error) from error
 
@@ -135,6 +151,13 @@ class Files:
             return {}
 
 
+def passes(error: Exception) -> bool:
+    """Whether another try may succeed; what is no OSError is a client's word for a connection that failed."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.status in (408, 429) or error.status >= 500
+    return is_transient(error) or not isinstance(error, OSError)
+
+
 def unreadable(url: str, error: BaseException) -> ShardUnreadable:
     """The one line for a shard that the storage does not give."""
     return ShardUnreadable(f"{url}: cannot be read ({one_line(error)}); check that it is there and start again")
@@ -146,11 +169,15 @@ def one_line(error: BaseException) -> str:
 
 
 class _Guarded(io.RawIOBase):
-    """An fsspec file that raises ShardUnreadable in place of the storage's own errors."""
+    """An fsspec file that raises ShardUnreadable in place of the storage's own errors, those that pass tried again.
+
+    A file of unknown size is a stream, which cannot go on after an error.
+    """
 
     def __init__(self, url: str, file: Any) -> None:
         self._url = url
         self._file = file
+        self._patience = PATIENCE if getattr(file, "size", None) is not None else Patience(total=0)
 
     def readable(self) -> bool:
         return True
@@ -166,7 +193,7 @@ class _Guarded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._file.read(len(buffer))
+            data = attempt(lambda: self._file.read(len(buffer)), self._patience, passes, STORAGE_ERRORS)
         except STORAGE_ERRORS as error:
             raise unreadable(self._url, error) from error
         buffer[: len(data)] = data
