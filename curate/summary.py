@@ -97,9 +97,9 @@ def _failures(run: Run) -> Iterator[str]:
 
 
 def _where(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
-    folder = run.store.uri("")
+    folder = run.settings.output.dir.rstrip("/")
     yield f"folder      {folder}"
-    yield f"card        {run.store.uri('README.md')}"
+    yield f"card        {folder}/README.md"
     first = next((name for name in ("clean", *splits) if splits.get(name)), None)
     yield f"load it     {_load_line(run, folder, first)}"
 
@@ -110,12 +110,12 @@ def _load_line(run: Run, folder: str, split: str | None) -> str:
     if is_url(folder):
         # `datasets` reads cards from folders and from the hub only.
         files = f"splits/{split}/*.parquet" if split and form == "parquet" else "annotations/*/*.parquet"
-        return f'datasets.load_dataset("parquet", data_files={run.store.uri(files)!r}, split="train")'
+        return f'datasets.load_dataset("parquet", data_files={f"{folder}/{files}"!r}, split="train")'
     if split and form == "parquet":
         return f'datasets.load_dataset({folder!r}, "{split}", split="train")'
     if split and form == "webdataset":
         # `datasets` reads tars only where all samples have the same members, which crawls do not.
-        return f"webdataset.WebDataset(sorted(glob.glob({run.store.uri(f'splits/{split}/*.tar')!r})))"
+        return f"webdataset.WebDataset(sorted(glob.glob({f'{folder}/splits/{split}/*.tar'!r})))"
     return f'datasets.load_dataset({folder!r}, "annotations", split="train")'
 
 

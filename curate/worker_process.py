@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
+from curate.console import configure_child
 from curate.errors import CurateError
 
 Q = TypeVar("Q")
@@ -103,6 +104,7 @@ def _serve(pipe: Connection[Any, Any], pickled: bytes, parent: int) -> None:
     """Answer until the pipe closes. Runs in the worker process."""
     _end_with(parent)
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # read when a library loads, so before the handler's are
+    configure_child()
     handler = pickle.loads(pickled)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # Pillow's remarks on odd files, one row each already
     while True:
