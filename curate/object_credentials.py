@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import botocore.session
+from botocore.exceptions import BotoCoreError
 
 from curate.errors import InputError
 
@@ -19,7 +20,10 @@ def aws_credentials(url: str) -> dict[str, Any]:
         InputError: there are none.
     """
     session = botocore.session.Session()
-    found = session.get_credentials()
+    try:
+        found = session.get_credentials()
+    except BotoCoreError as error:
+        raise InputError(f"{url}: {error}; mend AWS_PROFILE and the like") from error
     if found is None:
         raise InputError(
             f"{url}: there are no credentials for S3; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

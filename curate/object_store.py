@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, UnauthenticatedError
 from obstore.store import from_url
 
 from curate.object_credentials import aws_credentials
@@ -257,6 +257,8 @@ def _os_error(error: BaseError) -> OSError:
         return OSError(errno.EACCES if code[1] == "AccessDenied" else errno.EAGAIN, text)
     if isinstance(error, NotSupportedError):
         return OSError(errno.ENOTSUP, text)
+    if isinstance(error, UnauthenticatedError):  # Fresh credentials could not be had just now.
+        return OSError(errno.EAGAIN, text)
     return ConnectionError(text) if "HTTP error" in text else OSError(errno.EINVAL, text)
 
 

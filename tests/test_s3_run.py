@@ -1,0 +1,138 @@
+"""The whole job with sources and output on a real S3 server, through a network that fails: it equals the local run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import datasets
+import pytest
+
+from tests.fault_proxy import Weather, proxy
+from tests.jobs import command, curate, environment, fake_run, picture, write_tar
+from tests.s3_server import S3Server, bucket
+from tests.storage_faults import tables
+
+pytestmark = pytest.mark.s3
+
+SEEDS = range(20) if os.environ.get("CURATE_RELIABILITY") == "full" else range(2)
+SHARDS = "{00000..00002}.tar"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Three shards of 20 samples, with a truncated picture."""
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(3):
+        seeds = range(20 * number, 20 * number + 20)
+        write_tar(folder / f"{number:05d}.tar", seeds, broken={23: picture(23)[:200]})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(shards, s3_process):
+    """A bucket with the same shards in data/."""
+    found = bucket(s3_process)
+    s3_process.files().put(f"{shards}/*.tar", f"{found}/data/")
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(place, s3_process, tmp_path_factory):
+    """Tables of an undisturbed run over the bucket's shards in a folder of this machine."""
+    folder = tmp_path_factory.mktemp("local") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_process.environment().items():
+            patch.setenv(name, value)
+        curate(*fake_run(f"{place}/data/{SHARDS}", folder))
+    return tables(folder)
+
+
+def fetched(server: S3Server, url: str, folder: Path) -> dict[str, bytes]:
+    """Tables of a run in a bucket, brought here by another client than the one that wrote them."""
+    server.files().get(f"{url}/", f"{folder}/", recursive=True)
+    return tables(folder)
+
+
+def test_a_run_in_a_bucket_is_a_run(s3_server, place, expected, tmp_path):
+    run = f"{place}/whole"
+    done = curate(*fake_run(f"{place}/data/{SHARDS}", run))
+    assert fetched(s3_server, run, tmp_path / "run") == expected
+    line = done.stdout.split("load it")[1].strip()
+    loaded = datasets.load_dataset(
+        "parquet", data_files=f"{run}/splits/clean/*.parquet", split="train", cache_dir=tmp_path
+    )
+    assert f"{run}/splits/clean/*.parquet" in line
+    assert len(loaded) == int(done.stdout.split("clean ")[1].split()[0])
+    assert "3 of 3 shards done" in curate("status", f"output.dir={run}").stdout
+    assert "no violation" in curate("verify", f"output.dir={run}").stdout
+    assert "finished before" in curate(*fake_run(f"{place}/data/{SHARDS}", run)).stdout
+
+
+def test_splits_in_a_bucket_are_made_again_by_other_rules(s3_server, place, expected, tmp_path):
+    for folder in (f"{place}/again", tmp_path / "local"):
+        curate(*fake_run(f"{place}/data/{SHARDS}", folder))
+        curate("filter", f"output.dir={folder}", "filter=strict", "filter.write=webdataset")
+    again = fetched(s3_server, f"{place}/again", tmp_path / "run")
+    assert again == tables(tmp_path / "local")
+    assert again != expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_network_that_fails_changes_nothing(s3_server, place, expected, tmp_path, monkeypatch, seed):
+    weather = Weather(seed=seed, share=0.12)
+    run = f"{place}/weather-{seed}"
+    with proxy(s3_server.endpoint, weather) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        curate(*fake_run(f"{place}/data/{SHARDS}", run))
+    print(f"\nseed {seed}: {dict(sorted(weather.met.items()))} in {weather.requests} requests")
+    assert sum(weather.met.values()) > 5
+    assert fetched(s3_server, run, tmp_path / "run") == expected
+
+
+def test_killed_workers_in_a_bucket_are_replaced(s3_server, place, expected, tmp_path):
+    run = f"{place}/killed"
+    arguments = ["annotate", *fake_run(f"{place}/data/{SHARDS}", run, "engine.args.latency=0.1", "job.lease=2")[1:]]
+    first = subprocess.Popen([*command(*arguments), "engine.max_requests=2"], env=environment())
+    deadline = time.monotonic() + 60
+    while not s3_server.files().glob(f"{run}/work/claims/*") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    others = [subprocess.Popen(command(*arguments), env=environment()) for _ in range(2)]
+    assert [other.wait(timeout=120) for other in others] == [0, 0]
+    curate("filter", f"output.dir={run}")
+    assert fetched(s3_server, run, tmp_path / "run") == expected
+
+
+def test_without_conditional_writes_each_worker_has_a_fixed_share(s3_server, place, expected, tmp_path, monkeypatch):
+    run = f"{place}/shares"
+    arguments = ["annotate", *fake_run(f"{place}/data/{SHARDS}", run, "job.tasks=2")[1:]]
+    with proxy(s3_server.endpoint, Weather(seed=0, share=0), refuse_conditions=True) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert "job.task" in curate(*arguments, code=2).stderr
+        first = curate(*arguments, "job.task=0")
+        assert "judged 40 samples" in first.stdout
+        assert "fixed share" in first.stderr
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+        assert "judged 20 samples" in curate(*arguments).stdout
+        curate("filter", f"output.dir={run}")
+    assert fetched(s3_server, run, tmp_path / "run") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "check permissions and credentials"),
+        ("AWS_PROFILE", "nobody", "nobody"),
+    ],
+)
+def test_what_the_bucket_refuses_is_one_line(s3_server, place, shards, monkeypatch, name, value, said):
+    monkeypatch.setenv(name, value)
+    error = curate(*fake_run(f"{shards}/{SHARDS}", f"{place}/refused"), code=2).stderr
+    assert error.count("\n") == 1
+    assert said in error
