@@ -46,7 +46,7 @@ def undisturbed(job, tmp_path_factory):
 def test_whatever_call_fails_the_next_run_ends_in_the_same_tables(job, undisturbed, kind, tmp_path):
     expected, calls = undisturbed
     first = 1 + KINDS.index(kind) * STEP // len(KINDS)
-    finished = 0
+    met = finished = 0
     for call in range(first, calls + 1, STEP):
         folder = tmp_path / str(call)
         done, made = fail_once(job, folder, kind.at(call))
@@ -56,8 +56,6 @@ def test_whatever_call_fails_the_next_run_ends_in_the_same_tables(job, undisturb
             work(job, RetryingStore(LocalStore(folder), PATIENCE))
         assert tables(folder) == expected, f"call {call}"
         assert not audit(folder, against_sources=True).found, f"call {call}"
-        finished += done
-    tried = len(range(first, calls + 1, STEP))
-    print(
-        f"\n{kind.name}: failed at {tried} of {calls} calls, {finished} runs got over it, all ended in the same tables"
-    )
+        met += made >= call
+        finished += done and made >= call
+    print(f"\n{kind.name}: met at {met} calls of about {calls}, {finished} runs got over it; all tables the same")

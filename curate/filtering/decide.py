@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.filtering.rules import CLEAN, FAILED, Rules
+from curate.filtering.sinking import sink
 from curate.filtering.subdivide import part_column
 from curate.settings import FilterSettings
 
@@ -80,7 +81,7 @@ def write_decisions(
         inside = pl.col("index").is_between(start, start + WINDOW - 1)
         window = {policy: frame.filter(inside) for policy, frame in annotations.items()}
         decided = decide(window, rules, settings, every_policy=every_policy)
-        decided.sink_parquet(folder / f"{start:012d}.parquet", compression="lz4")
+        sink(decided, folder / f"{start:012d}.parquet", "lz4")
 
 
 def _strictest(judged: list[pl.LazyFrame], needed: int) -> pl.LazyFrame:

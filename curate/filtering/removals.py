@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from curate.filtering.rules import CLEAN, sidecar_field
+from curate.filtering.sinking import sink
 from curate.settings import DatasetSettings
 
 _REMOVED = pl.col("split") != CLEAN
@@ -26,14 +27,14 @@ def with_label(decisions: pl.LazyFrame, dataset: DatasetSettings) -> pl.LazyFram
 def write_removed(decisions: pl.LazyFrame, dataset: DatasetSettings, path: Path) -> None:
     """Write one row for each removed sample: what it was, where it went and why."""
     rows = with_label(decisions, dataset).filter(_REMOVED)
-    rows.select(*_COLUMNS, "category_name", "p_unsafe", "label").sink_parquet(path, compression="zstd")
+    sink(rows.select(*_COLUMNS, "category_name", "p_unsafe", "label"), path, "zstd")
 
 
 def write_by_label(decisions: pl.LazyFrame, dataset: DatasetSettings, path: Path) -> None:
     """Write one row for each label: how many samples have it, how many were removed, and their share."""
     counts = with_label(decisions, dataset).group_by("label").agg(total=pl.len(), removed=_REMOVED.sum())
     shares = counts.with_columns(share=pl.col("removed") / pl.col("total"))
-    shares.sort("share", "removed", "label", descending=[True, True, False]).sink_parquet(path, compression="zstd")
+    sink(shares.sort("share", "removed", "label", descending=[True, True, False]), path, "zstd")
 
 
 def count(decisions: pl.LazyFrame, *columns: str) -> list[tuple[tuple[str | None, ...], int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -75,7 +76,11 @@ class FaultyStore:
 
     def publish(self, scratch: Path, name: str) -> bool:
         """See `Store`."""
-        return self._call(f"publish {name}", lambda: self._store.publish(scratch, name))
+        return self._call(
+            f"publish {name}",
+            lambda: self._store.publish(scratch, name),
+            lambda: self._store.publish(_copy(scratch), name),
+        )
 
     def delete(self, name: str) -> None:
         """See `Store`."""
@@ -101,7 +106,8 @@ class FaultyStore:
         """See `Store`."""
         return self._call("arbitrates", self._store.arbitrates)
 
-    def _call(self, what: str, call: Callable[[], T]) -> T:
+    def _call(self, what: str, call: Callable[[], T], unanswered: Callable[[], T] | None = None) -> T:
+        """Make a call, or the fault; `unanswered` is the call where losing its answer leaves something else behind."""
         with self._lock:
             self.calls += 1
             self.log.append(what)
@@ -109,8 +115,13 @@ class FaultyStore:
         if not failing:
             return call()
         if self._fault.after:
-            call()
+            (unanswered or call)()
         raise OSError(self._fault.errno, os.strerror(self._fault.errno))
+
+
+def _copy(scratch: Path) -> Path:
+    """What is published while the scratch file stays for another try."""
+    return Path(shutil.copyfile(scratch, scratch.with_name(f"{scratch.name}-sent")))
 
 
 class _Reader(io.RawIOBase):
