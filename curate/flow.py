@@ -90,9 +90,16 @@ class Ticket:
 
 
 async def in_thread(iterator: Iterator[T]) -> AsyncIterator[T]:
-    """Iterate a blocking iterator without blocking the loop; one step at a time, nothing is read ahead."""
+    """Iterate a blocking iterator without blocking the loop; one step at a time, nothing is read ahead.
+
+    Once this ends, however it does, no thread is inside the iterator any more, so that it can be closed.
+    """
+
+    def step() -> object:
+        return next(iterator, _END)
+
     while True:
-        item = await asyncio.to_thread(next, iterator, _END)
+        item = await uninterrupted(step)
         if item is _END:
             return
         yield item  # type: ignore[misc]

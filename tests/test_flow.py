@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import threading
 
 import pytest
 
-from curate.flow import Gate, GateClosed, in_thread
+from curate.flow import Gate, GateClosed, in_thread, uninterrupted
 
 
 async def through(gate, nbytes, peak):
@@ -81,3 +83,46 @@ def test_in_thread_yields_all_and_passes_errors_on():
     with pytest.raises(OSError, match="broken"):
         asyncio.run(main())
     assert seen == [1, None]
+
+
+def test_a_cancelled_reader_leaves_no_thread_in_what_it_reads():
+    reading, go_on = threading.Event(), threading.Event()
+    closed = []
+
+    def slow():
+        try:
+            reading.set()
+            go_on.wait(10)
+            yield 1
+        finally:
+            closed.append(True)
+
+    async def read():
+        with contextlib.closing(slow()) as numbers:
+            async for _ in in_thread(numbers):
+                pass
+
+    async def main():
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(reading.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert closed == [True]
+
+
+def test_uninterrupted_gives_result_and_error():
+    def fail():
+        raise OSError("broken")
+
+    async def main():
+        assert await uninterrupted(max, 1, 2) == 2
+        with pytest.raises(OSError, match="broken"):
+            await uninterrupted(fail)
+
+    asyncio.run(main())
