@@ -24,21 +24,22 @@ class Submission:
     folder: Path
 
 
-def write_scripts(folder: Path, name: str, job: JobSettings, arguments: Sequence[str]) -> tuple[Path, Path]:
+def write_scripts(folder: Path, name: str, job: JobSettings, arguments: Sequence[str], place: str) -> tuple[Path, Path]:
     """Write annotate.sh and finish.sh with their `#SBATCH` lines into `folder`.
 
     Args:
         folder: for scripts and logs; created.
         name: of the jobs.
         job: resources.
-        arguments: of `annotate`, as the user typed them.
+        arguments: of `annotate`, as the user typed them, without output.dir.
+        place: the run's folder or URL.
     """
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     annotate = [*_array_options(job), f"--job-name={name}", f"--output={folder}/logs/%A_%a.out"]
     finish = [f"--job-name={name}-finish", f"--output={folder}/logs/%j-finish.out", *_common_options(job)]
-    output = f"output.dir={folder.parent}"
+    output = f"output.dir={place}"
     return (
-        _write(folder / "annotate.sh", annotate, job, [*arguments]),
+        _write(folder / "annotate.sh", annotate, job, [*arguments, output]),
         _write(folder / "finish.sh", finish, job, [output]),
     )
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from curate.config import compose_settings
 from curate.console import say
 from curate.errors import ExitCode, InputError
+from curate.open_store import is_url
 from curate.running import open_settings, reopen_for_retry, unfinished
+from curate.settings import Settings
 from curate.slurm import submit, write_scripts
 
 SUMMARY = "judge a data set as a SLURM array"
@@ -29,14 +31,23 @@ def main(argv: list[str]) -> ExitCode:
         raise InputError("job: `submit` is for clusters; add job=slurm, or use `run` here")
     run = open_settings(settings)
     reopen_for_retry(run)
-    folder = Path(settings.output.dir).absolute()
+    place, folder = _places(settings)
     arguments = [a for a in argv if not a.startswith(("output.dir=", "retry=", "extend="))]
-    scripts = write_scripts(folder / "jobs", settings.dataset.name, settings.job, [*arguments, f"output.dir={folder}"])
+    scripts = write_scripts(folder / "jobs", settings.dataset.name, settings.job, arguments, place)
     done = submit(*scripts)
     say(
         f"{unfinished(run)} of {len(run.plan.shards)} shards to judge by {settings.job.tasks} tasks",
         f"array {done.array} and finishing job {done.finish} submitted; scripts and logs in {done.folder}",
-        f"follow them: squeue -j {done.array},{done.finish}; python -m curate status output.dir={folder}",
+        f"follow them: squeue -j {done.array},{done.finish}; python -m curate status output.dir={place}",
         f"more workers, or on after an end: sbatch {scripts[0]}",
     )
     return ExitCode.DONE
+
+
+def _places(settings: Settings) -> tuple[str, Path]:
+    """Where the run is, as every task finds it, and the folder of this machine for scripts and logs."""
+    place = settings.output.dir
+    if is_url(place):
+        return place, Path("runs", settings.dataset.name).absolute()
+    folder = Path(place).absolute()
+    return str(folder), folder
