@@ -16,12 +16,12 @@ from curate.flow import uninterrupted
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
 from curate.progress import Progress
+from curate.signals import DRAIN
 from curate.types import ShardRef
 
 POLL_SECONDS = 1.0
 SHOW_SECONDS = 0.2
 LISTING_SECONDS = 5.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Worker:
@@ -211,10 +211,10 @@ class Worker:
                 self._shop.gate.close()
                 loop.call_later(self._grace, stop_at_once)
 
-        for number in SIGNALS:
+        for number in DRAIN:
             loop.add_signal_handler(number, drain, number)
         try:
             yield
         finally:
-            for number in SIGNALS:
+            for number in DRAIN:
                 loop.remove_signal_handler(number)

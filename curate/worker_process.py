@@ -13,8 +13,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -22,11 +21,11 @@ from typing import Any, Generic, TypeVar
 
 from curate.console import configure_child
 from curate.errors import CurateError
+from curate.signals import DRAIN, blocked
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _STOP_SECONDS = 5.0
@@ -80,7 +79,7 @@ class WorkerProcess(Generic[Q, A]):
         self._process = spawn.Process(
             target=_serve, args=(theirs, pickle.dumps(self._handler), os.getpid()), daemon=True
         )
-        with _signals_blocked():
+        with blocked(DRAIN):
             self._process.start()
         theirs.close()  # ours would keep the pipe open after the process has died
         return self._pipe
@@ -130,13 +129,3 @@ def _end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """A process started meanwhile inherits the mask, from its first instruction on."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

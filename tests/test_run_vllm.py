@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import subprocess
@@ -129,20 +130,39 @@ def test_verify_agrees(finished):
     curate("verify", f"output.dir={finished[0]}")
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_a_killed_run_equals_an_undisturbed_one(finished, tmp_path, seed):
-    chance = random.Random(seed)
-    arguments = command("run", "+dataset=laion_subset", f"output.dir={tmp_path}/run", "engine.max_requests=8")
-    process = subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True)
+def start(folder):
+    """A slow run in a process group of its own, as a terminal starts it."""
+    arguments = command("run", "+dataset=laion_subset", f"output.dir={folder}", "engine.max_requests=8")
+    return subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)  # fmt: skip
+
+
+def wait_for_commits(folder, count):
     deadline = time.monotonic() + 300
-    while not list((tmp_path / "run").glob("commits/*/*")) and time.monotonic() < deadline:
+    while len(list(folder.glob("commits/*/*"))) < count:
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(chance.uniform(0, 3))
+
+
+def test_a_killed_and_a_drained_run_equals_an_undisturbed_one(finished, tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder)
+    wait_for_commits(folder, 1)
+    time.sleep(random.Random(1).uniform(0, 2))
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 0 < len(list((tmp_path / "run").glob("commits/*/*"))) < 5
-    curate("run", "+dataset=laion_subset", f"output.dir={tmp_path}/run")
-    compare(rows(tmp_path / "run"), rows(finished[0]))
+    process.communicate()
+    after_the_kill = len(list(folder.glob("commits/*/*")))
+    assert after_the_kill < 5
+
+    process = start(folder)
+    wait_for_commits(folder, after_the_kill + 1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert "engine" not in errors, "Ctrl-C reaches the whole group, and the engine must go on until the drain ends"
+
+    curate("run", "+dataset=laion_subset", f"output.dir={folder}")
+    compare(rows(folder), rows(finished[0]))
 
 
 def compare(found, undisturbed):

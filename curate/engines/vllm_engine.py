@@ -11,6 +11,7 @@ import asyncio
 import os
 import pickle
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from curate.engines.vllm_args import PARENT_VARIABLE, engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
 from curate.models import resolve_model_path
 from curate.settings import EngineSettings, ModelSettings
+from curate.signals import blocked
 from curate.types import Answer, Question, Rating
 from curate.verdicts import (
     ANSWER_PREFIX,
@@ -176,7 +178,8 @@ class VllmEngine:
         args = engine_args(self._model, self._settings, self._path, cpu=cpu)
         adapter = Path(self._model.adapter) if self._model.adapter else None
         try:
-            with output_to(self._log):
+            # SIGTERM stays open: it is how vLLM itself ends the processes that it starts here.
+            with output_to(self._log), blocked((signal.SIGINT, signal.SIGUSR1)):
                 return VllmBackend(args, adapter, self._model.decoding)
         except RuntimeError as error:
             reason = reason_in(self._log)
