@@ -5,6 +5,7 @@ It keeps its data in a folder of the test session, listens on the loopback inter
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ KEY, SECRET = "curate-tests", "not-a-secret"
 START_SECONDS = 60
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
           "s3.port", "s3.port.grpc")  # fmt: skip
+_PR_SET_PDEATHSIG = 1
 _buckets = count()
 
 
@@ -77,7 +79,9 @@ def running(binary: str, folder: Path) -> Iterator[S3Server]:
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, preexec_fn=_end_with_parent
+        )
     try:
         server = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
         _wait(server, process, folder / "log")
@@ -85,6 +89,11 @@ def running(binary: str, folder: Path) -> Iterator[S3Server]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+def _end_with_parent() -> None:
+    """Linux kills this process when the one that started it ends, however that was."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
