@@ -1,7 +1,8 @@
 """Seeded trials of SIGKILL: workers on one folder are killed and restarted at random moments, then the tables compared.
 
-Workers are forked from this process, which has everything imported, so that a trial costs what it does and not what
-Python's start-up costs. The fake engine makes results comparable byte for byte.
+Workers are forked from a process that has everything imported and nothing started, so that a trial costs what it does
+and not what Python's start-up costs; `trial` must therefore run in a fresh process (a fork of one that has used native
+thread pools may hang). The fake engine makes results comparable byte for byte.
 """
 
 from __future__ import annotations

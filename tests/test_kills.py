@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
@@ -26,9 +28,16 @@ def undisturbed(shards, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def fresh_process():
+    """Runs trials in a process that has imported them and started nothing."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("seed", range(TRIALS))
-def test_killed_workers_leave_the_same_tables(shards, undisturbed, tmp_path, seed):
+def test_killed_workers_leave_the_same_tables(shards, undisturbed, tmp_path, fresh_process, seed):
     # Every third trial decodes in worker processes, which must end with their parent.
     workers = "engine.workers=1" if seed % 3 == 2 else "engine.workers=0"
-    trial(seed, shards, tmp_path / "run", workers)
+    fresh_process.submit(trial, seed, shards, tmp_path / "run", workers).result(timeout=300)
     assert differences(tmp_path / "run", undisturbed) == []
