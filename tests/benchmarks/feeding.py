@@ -18,7 +18,7 @@ from curate.testing.fake_engine import FakeEngine
 from tests.benchmarks.measuring import Result, alternate, photograph_tars
 from tests.jobs import rows
 
-SHARDS, EACH, ENGINE_RATE = 4, 750, 100
+SHARDS, EACH, ENGINE_RATE = 4, 300, 100
 
 
 def run(folder: Path) -> Result:
