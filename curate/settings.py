@@ -87,7 +87,7 @@ class ModelSettings(Group):
         hf_overrides: overrides of the checkpoint's configuration.
         rationale: "all", "unsafe" or "none".
         rationale_above: with "unsafe", Safe answers with p_unsafe above this have a rationale too.
-        rationale_chars: bound of a rationale, enforced by the grammar.
+        rationale_chars: upper bound of a rationale; see `curate.verdicts` for how it is held.
         meaningless: the weights are random; every output says so loudly.
     """
 
@@ -123,7 +123,7 @@ class EngineSettings(Group):
         kv_cache_gib: size of the KV cache; None lets the engine decide (a GPU) or takes 1 GiB (a CPU).
         max_num_seqs: sequences the engine batches.
         url, api_model, api_key_env: of an OpenAI-compatible server.
-        timeout: seconds after which an unanswered request means a dead engine.
+        timeout: seconds without an answer to any request after which the engine counts as dead.
         args: passed to vLLM's engine arguments as they are.
     """
 
