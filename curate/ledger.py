@@ -142,9 +142,24 @@ class Claims:
         }
         self._store.replace(f"{WORKERS}/{self.worker}.json", json.dumps(record).encode())
 
-    def take(self, shard: str) -> Claim | None:
-        """Claim `shard`, or take over a stale claim; None while another live worker holds it."""
-        current = self._current(shard)
+    def newest(self) -> dict[str, Claim]:
+        """The claim in force for each shard that has one, from a single listing."""
+        claims: dict[str, Claim] = {}
+        for name in self._store.names(CLAIMS):
+            shard, epoch, _ = name.rsplit(".", 2)
+            if shard not in claims or claims[shard].epoch < int(epoch):
+                claims[shard] = Claim(shard=shard, epoch=int(epoch))
+        return claims
+
+    def take(self, shard: str, claims: Mapping[str, Claim] | None = None) -> Claim | None:
+        """Claim `shard`, or take over a stale claim; None while another live worker holds it.
+
+        Args:
+            shard: its id.
+            claims: what `newest` found a moment ago, where many shards are tried after one listing. That it ages does
+                no harm: what others claimed meanwhile exists, and is not created a second time.
+        """
+        current = (self.newest() if claims is None else claims).get(shard)
         if current is not None and not self._stale(current):
             return None
         claim = Claim(shard=shard, epoch=current.epoch + 1 if current else 0)
@@ -167,15 +182,6 @@ class Claims:
             if worker:
                 holders[shard] = worker
         return holders
-
-    def _current(self, shard: str) -> Claim | None:
-        prefix = f"{shard}."
-        epochs = [
-            int(name.rsplit(".", 2)[1])
-            for name in self._store.names(CLAIMS)
-            if name.startswith(prefix) and name.rsplit(".", 2)[0] == shard
-        ]
-        return Claim(shard=shard, epoch=max(epochs)) if epochs else None
 
     def _stale(self, claim: Claim) -> bool:
         worker = _read_json(self._store, claim.name).get("worker", "")

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from curate.annotate import Workshop, annotate_shard
@@ -132,15 +132,16 @@ class Worker:
     def _look(self) -> tuple[tuple[ShardRef, Claim] | None, bool]:
         """The first unfinished shard that can be claimed, and whether other workers hold any."""
         candidates = self._unfinished()
+        claims = self._claims.newest() if candidates else {}
         for shard in candidates:
-            if claim := self._take(shard):
+            if claim := self._take(shard, claims):
                 return (shard, claim), False
         return None, not all(shard.id in self._held for shard in candidates)
 
-    def _take(self, shard: ShardRef) -> Claim | None:
+    def _take(self, shard: ShardRef, claims: Mapping[str, Claim]) -> Claim | None:
         if shard.id in self._held:
             return None
-        claim = self._claims.take(shard.id)
+        claim = self._claims.take(shard.id, claims)
         if claim is None:
             return None
         if self._is_finished(shard):

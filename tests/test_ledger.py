@@ -43,6 +43,47 @@ def test_a_claim_excludes_others_until_released(store):
     assert b.take("shard") is not None
 
 
+class ListingStore(LocalStore):
+    """Counts its listings: on an object store each costs a request, or one for every thousand names."""
+
+    listings = 0
+
+    def names(self, folder):
+        self.listings += 1
+        return super().names(folder)
+
+
+def test_many_shards_are_tried_after_one_listing(tmp_path):
+    counting = ListingStore(tmp_path)
+    a, b = claims(counting, "a"), claims(counting, "b")
+    for n in range(5):
+        a.take(f"held-{n}")
+    counting.listings = 0
+    found = b.newest()
+    assert [b.take(f"held-{n}", found) for n in range(5)] == [None] * 5
+    assert b.take("free", found) is not None
+    assert counting.listings == 1
+
+
+def test_an_old_listing_gives_no_shard_to_two(store):
+    a, b = claims(store, "a"), claims(store, "b")
+    before = a.newest()
+    assert b.take("shard") is not None
+    assert a.take("shard", before) is None
+
+
+def test_an_old_listing_of_a_stale_claim_gives_no_shard_to_two(store):
+    a, b, c = claims(store, "a"), claims(store, "b", lease=0.01), claims(store, "c", lease=0.01)
+    assert a.take("shard")
+    elsewhere(store, "a", 1)
+    before = b.newest()
+    for taker in (b, c):
+        taker.take("shard", before)
+    time.sleep(0.05)
+    assert c.take("shard") is not None
+    assert b.take("shard", before) is None
+
+
 def test_shard_ids_with_dots_and_common_prefixes_do_not_meet(store):
     a, b = claims(store, "a"), claims(store, "b")
     assert a.take("x") is not None
