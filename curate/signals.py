@@ -7,7 +7,7 @@ in flight in its children has to finish first.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
@@ -15,11 +15,12 @@ DRAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @contextmanager
-def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+def blocked(numbers: Collection[signal.Signals]) -> Iterator[None]:
     """A process that this thread starts meanwhile never sees these signals, from its first instruction on."""
-    # Where it has to be started first, multiprocessing's resource tracker undoes the mask on its way.
-    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    # Multiprocessing's resource tracker serves them all and must outlive them; starting it undoes a part of the mask.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:

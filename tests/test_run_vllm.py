@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
 import subprocess
 import time
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import webdataset
@@ -163,6 +165,37 @@ def test_a_killed_and_a_drained_run_equals_an_undisturbed_one(finished, tmp_path
 
     curate("run", "+dataset=laion_subset", f"output.dir={folder}")
     compare(rows(folder), rows(finished[0]))
+
+
+def test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight(tmp_path):
+    """As SLURM ends a job step: every process of it is signalled, the engine's own too."""
+    folder = tmp_path / "run"
+    process = start(folder)
+    wait_for_commits(folder, 1)
+    family = family_of(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    for member in family:
+        member.send_signal(signal.SIGTERM)
+    born = set()
+    while process.poll() is None:
+        born |= family_of(process.pid) - family
+        time.sleep(0.05)
+    assert process.returncode == 75, process.stderr.read()
+    assert not born, "an engine that died of it would have been started again"
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    (heartbeat,) = folder.glob("work/workers/*.json")
+    kept = [*folder.glob("annotations/*/*.parquet"), *folder.glob("work/parts/*/*/*.parquet")]
+    judged = json.loads(heartbeat.read_bytes())["progress"]["rows"]
+    assert judged == sum(pq.read_metadata(path).num_rows for path in kept)
+
+
+def family_of(pid):
+    """A process and all that it and its children started."""
+    try:
+        process = psutil.Process(pid)
+        return {process, *process.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def compare(found, undisturbed):

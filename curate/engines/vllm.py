@@ -203,7 +203,8 @@ class VllmBackend:
     def close(self) -> None:
         """End the engine's processes; to be called in the event loop that used it.
 
-        Nothing is in flight any more, so that they need not be asked first.
+        They never see the SIGTERM that vLLM would ask them with (`VllmEngine` starts them so). With no time to obey it
+        vLLM kills them and all that they started; nothing is in flight any more that could be lost.
         """
         if self._engine.output_handler is not None:
             self._engine.output_handler.cancel()  # or it reports the end as an engine that died

@@ -11,7 +11,6 @@ import asyncio
 import os
 import pickle
 import shutil
-import signal
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from curate.engines.vllm_args import PARENT_VARIABLE, engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
 from curate.models import resolve_model_path
 from curate.settings import EngineSettings, ModelSettings
-from curate.signals import blocked
+from curate.signals import DRAIN, blocked
 from curate.types import Answer, Question, Rating
 from curate.verdicts import (
     ANSWER_PREFIX,
@@ -178,8 +177,7 @@ class VllmEngine:
         args = engine_args(self._model, self._settings, self._path, cpu=cpu)
         adapter = Path(self._model.adapter) if self._model.adapter else None
         try:
-            # SIGTERM stays open: it is how vLLM itself ends the processes that it starts here.
-            with output_to(self._log), blocked((signal.SIGINT, signal.SIGUSR1)):
+            with output_to(self._log), blocked(DRAIN):
                 return VllmBackend(args, adapter, self._model.decoding)
         except RuntimeError as error:
             reason = reason_in(self._log)
