@@ -1,7 +1,8 @@
 """One shard from its source to its commits: read, prepare, judge, write rows in order, publish, commit.
 
-Every sample is one coroutine that ends in one row for each policy, whatever happens to it (`_fates`). Rows reach the
-journals in the order of the samples, so a checkpoint is always a prefix of the shard.
+Every sample is one coroutine that ends in one row for each pass (a policy of the run, or each row's own), whatever
+happens to it (`_fates`). Rows reach the journals in the order of the samples, so a checkpoint is always a prefix of the
+shard.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from curate.asking import Asked, Asking
 from curate.committing import Identity, Pass
 from curate.engines.base import Engine, Payload
 from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
@@ -26,7 +28,7 @@ from curate.sources import source_for
 from curate.sources.base import ShardBroken
 from curate.store import Store
 from curate.tally import Tally
-from curate.types import Annotation, Answer, Damage, Failure, Question, Sample, ShardRef, Status
+from curate.types import Annotation, Answer, Damage, Failure, Question, Sample, ShardRef, Status, Unaskable
 from curate.verdicts import parse_answer
 
 # Samples whose rows may wait for an earlier one; bounds memory when one sample is slow.
@@ -41,14 +43,14 @@ class Workshop:
     """What every shard of a run is judged with.
 
     Attributes:
-        questions: one for each policy, in the order in which an image is asked about them.
-        fingerprints: digest by policy name.
+        asking: what a sample is asked, by pass, in the order of `fingerprints`.
+        fingerprints: digest by pass (see `curate.settings.passes_of`).
         gate: bounds what is in flight over all shards; closed to drain.
     """
 
     store: Store
     dataset: DatasetSettings
-    questions: tuple[Question, ...]
+    asking: Asking
     fingerprints: Mapping[str, str]
     plan_hash: str
     worker: str
@@ -59,7 +61,7 @@ class Workshop:
 
 
 async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -> list[Commit]:
-    """Judge every sample of `shard` that has no row yet, under every policy, and commit.
+    """Judge every sample of `shard` that has no row yet, in every pass, and commit.
 
     However this ends, rows that were delivered in order are checkpointed.
 
@@ -89,43 +91,46 @@ async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -
 
 
 def _open_passes(shard: ShardRef, version: str | None, shop: Workshop) -> list[Pass]:
-    unfinished = [q for q in shop.questions if not shop.store.exists(commit_name(q.policy, shard.id))]
-    return [Pass(shop.store, shard, q, _identity(shop, q, version)) for q in unfinished]
+    unfinished = [name for name in shop.fingerprints if not shop.store.exists(commit_name(name, shard.id))]
+    return [Pass(shop.store, shard, name, _identity(shop, name, version)) for name in unfinished]
 
 
-def _identity(shop: Workshop, question: Question, version: str | None) -> Identity:
-    return Identity(fingerprint=shop.fingerprints[question.policy], plan_hash=shop.plan_hash, version=version)
+def _identity(shop: Workshop, name: str, version: str | None) -> Identity:
+    return Identity(fingerprint=shop.fingerprints[name], plan_hash=shop.plan_hash, version=version)
 
 
 async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> Damage | None:
     """Start a task for every sample without a row; the damage, where the shard breaks off."""
-    with closing(_pending(shard, passes, shop.dataset)) as samples:
+    with closing(_pending(shard, passes, shop)) as samples:
         try:
-            async for sample in in_thread(samples):
-                await _admit(sample, shard, passes, shop, window)
+            async for sample, asked in in_thread(samples):
+                await _admit(sample, asked, shard, passes, shop, window)
         except ShardBroken as broken:
             return broken.damage
     return None
 
 
-async def _admit(sample: Sample, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> None:
+async def _admit(
+    sample: Sample, asked: Asked, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window
+) -> None:
     """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
     ticket = await shop.gate.enter()
     due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
-    window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
+    window.append(asyncio.create_task(_fates(sample, asked, shard, due, shop, ticket)))
     while window and (window[0].done() or len(window) > REORDER_WINDOW):
         await _deliver(await window[0], window, shop.tally)
 
 
-def _pending(shard: ShardRef, passes: Sequence[Pass], dataset: DatasetSettings) -> Generator[Sample, None, None]:
-    """The samples of a shard from the first that some policy has no row for."""
+def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generator[tuple[Sample, Asked], None, None]:
+    """The samples of a shard from the first that some pass has no row for, and what each is asked."""
     start = min((one.start for one in passes), default=0)
-    samples = source_for(shard.format).samples(shard, dataset)
-    yield from islice(samples, start, shard.take)
+    samples = source_for(shard.format).samples(shard, shop.dataset)
+    for sample in islice(samples, start, shard.take):
+        yield sample, shop.asking(sample)
 
 
 async def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
-    """Give each policy its row; only then save, so that a storage that fails leaves all of them at the same sample."""
+    """Give each pass its row; only then save, so that a storage that fails leaves all of them at the same sample."""
     window.popleft()
     for one, row in rows:
         one.journal.add(row)
@@ -145,36 +150,45 @@ async def _abandon(window: Window, tally: Tally) -> None:
 
 
 async def _fates(
-    sample: Sample, shard: ShardRef, due: Sequence[tuple[Pass, Annotation | None]], shop: Workshop, ticket: Ticket
+    sample: Sample,
+    asked: Asked,
+    shard: ShardRef,
+    due: Sequence[tuple[Pass, Annotation | None]],
+    shop: Workshop,
+    ticket: Ticket,
 ) -> Rows:
-    """The one row of `sample` under every policy that has none yet: the row kept from before, or a new one."""
+    """The one row of `sample` in every pass that has none yet: the row kept from before, or a new one."""
     try:
-        asked = tuple(one.question for one, kept in due if kept is None)
-        judged = await _judge(sample, shard, asked, shop, ticket) if asked else {}
-        return [(one, kept or judged[one.question.policy]) for one, kept in due]
+        new = {one.policy: asked[one.policy] for one, kept in due if kept is None}
+        judged = await _judge(sample, shard, new, shop, ticket) if new else {}
+        return [(one, kept or judged[one.policy]) for one, kept in due]
     finally:
         ticket.leave()
 
 
 async def _judge(
-    sample: Sample, shard: ShardRef, questions: tuple[Question, ...], shop: Workshop, ticket: Ticket
+    sample: Sample, shard: ShardRef, asked: Asked, shop: Workshop, ticket: Ticket
 ) -> dict[str, Annotation]:
-    """The row of `sample` under each question, by policy name."""
-    prepared = await shop.pool.prepare(sample, questions)
+    """The row of `sample` in each pass of `asked`, by its name."""
+    prepared = await shop.pool.prepare(sample, tuple(asked.values()))
     ticket.settle(len(sample.image or b"") + sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload)))
     blank = _blank(sample, shard, prepared)
     if prepared.failure is not None:
-        return {q.policy: _failed(replace(blank, policy=q.policy), prepared.failure) for q in questions}
+        return {name: _failed(replace(blank, policy=q.policy), prepared.failure) for name, q in asked.items()}
     rows = await asyncio.gather(
         *(
             _ask(replace(blank, policy=question.policy), payload, question, shop.engine)
-            for question, payload in zip(questions, prepared.payloads, strict=True)
+            for question, payload in zip(asked.values(), prepared.payloads, strict=True)
         )
     )
-    return {row.policy: row for row in rows}
+    return dict(zip(asked, rows, strict=True))
 
 
-async def _ask(blank: Annotation, payload: Payload | Failure, question: Question, engine: Engine) -> Annotation:
+async def _ask(
+    blank: Annotation, payload: Payload | Failure, question: Question | Unaskable, engine: Engine
+) -> Annotation:
+    if isinstance(question, Unaskable):
+        return _failed(blank, question.failure)
     if isinstance(payload, Failure):
         return _failed(blank, payload)
     try:

@@ -21,8 +21,9 @@ from curate.filtering.manifest import CARD, replace_if_changed
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import CLEAN, FAILED
 from curate.ledger import Commit
-from curate.policy import Policy
+from curate.policy import BY_ROW, Policy
 from curate.prompts import policy_hash
+from curate.row_policies import FOLDER as POLICIES
 from curate.settings import DatasetSettings, FilterSettings, ModelSettings
 from curate.store import Store
 from curate.tables import SCHEMA
@@ -62,7 +63,8 @@ def publish_cards(
         "meaningless": model.meaningless,
     }
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
-    facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items()]}
+    facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}
+    facts |= {"own": _own_policies(store, dataset, commits)}
     own = {}
     if FORMATS[settings.write].own_card:
         own = {f"splits/{split}/{CARD}": _tar_card(split, result, facts) for split in _there(result)}
@@ -205,8 +207,20 @@ def _digest(commits: Iterable[Mapping[str, Commit]]) -> str:
 
 
 def _policy(policy: Policy, commits: Mapping[str, Commit]) -> dict[str, str]:
-    fingerprints = sorted({commit.fingerprint for commit in commits.values()})
-    return {"name": policy.name, "hash": policy_hash(policy), "fingerprint": ", ".join(fingerprints)}
+    return {"name": policy.name, "hash": policy_hash(policy), "fingerprint": _fingerprints(commits)}
+
+
+def _own_policies(store: Store, dataset: DatasetSettings, commits: Commits) -> dict[str, Any] | None:
+    """Where each row was judged under its own policy: which field has it, and how many there are."""
+    if dataset.policy_column is None:
+        return None
+    folder, count = f"{POLICIES}/", len(store.names(POLICIES))
+    fingerprint = _fingerprints(commits[BY_ROW])
+    return {"column": dataset.policy_column, "count": count, "folder": folder, "fingerprint": fingerprint}
+
+
+def _fingerprints(commits: Mapping[str, Commit]) -> str:
+    return ", ".join(sorted({commit.fingerprint for commit in commits.values()}))
 
 
 def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:

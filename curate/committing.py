@@ -1,4 +1,4 @@
-"""One shard under one policy, from opening its journal to the commit that makes it count."""
+"""One shard in one pass (one policy, or each row's own), from opening its journal to the commit that makes it count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.journal import Journal, read_rows
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
 from curate.retrying_store import scratch_file
 from curate.store import Store
-from curate.types import Annotation, Damage, Question, Rating, ShardRef
+from curate.types import Annotation, Damage, Rating, ShardRef
 
 _COUNTED = ["status", "rating", "category", "prompt_tokens", "cached_tokens", "output_tokens"]
 
@@ -32,17 +32,17 @@ class Identity:
 
 
 class Pass:
-    """One shard under one policy: which samples still need a row, and where rows go."""
+    """One shard in one pass: which samples still need a row, and where rows go."""
 
-    def __init__(self, store: Store, shard: ShardRef, question: Question, identity: Identity) -> None:
-        self.question = question
+    def __init__(self, store: Store, shard: ShardRef, policy: str, identity: Identity) -> None:
+        self.policy = policy
         self.identity = identity
         self._store = store
         self._shard = shard
-        self._kept_name = kept_name(question.policy, shard.id)
+        self._kept_name = kept_name(policy, shard.id)
         generation = store.read(self._kept_name) if store.exists(self._kept_name) else b""
         checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
-        self.journal = Journal(store, question.policy, shard.id, checkpoint, identity.metadata())
+        self.journal = Journal(store, policy, shard.id, checkpoint, identity.metadata())
         self.start = self.journal.next_index
         self._kept = self._keep() if generation else iter(())
         self._next_kept = next(self._kept, None)
@@ -70,7 +70,7 @@ class Pass:
         return read_rows(self._store.open(self._kept_name))
 
     def _commit(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
-        name = annotation_name(self.question.policy, self._shard.id)
+        name = annotation_name(self.policy, self._shard.id)
         with self._store.open(name) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -80,7 +80,7 @@ class Pass:
         unsafe = [c for r, c in zip(rows["rating"], rows["category"], strict=True) if r == Rating.UNSAFE]
         return Commit(
             shard=self._shard.id,
-            policy=self.question.policy,
+            policy=self.policy,
             fingerprint=self.identity.fingerprint,
             plan_hash=self.identity.plan_hash,
             rows=table.num_rows,

@@ -62,7 +62,10 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
     fields = _plain(config)
     policy = fields.pop("policy")
     names = fields.pop("policies")
-    policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
+    if fields["dataset"].get("policy_column"):
+        policies = _namable(load_policy(policy), names, overrides)
+    else:
+        policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
     _refuse_doubles([p.name for p in policies])
     return _validated(Settings, fields | {"policies": {p.name: p for p in policies}})
 
@@ -173,6 +176,17 @@ def _policy_named(name: str, overrides: Sequence[str]) -> Policy:
     return load_policy(_plain_group(_compose([*others, f"policy={name}"]), "policy"))
 
 
+def _namable(chosen: Policy, names: Sequence[str] | None, overrides: Sequence[str]) -> list[Policy]:
+    """What a row may name that has its own policy: the chosen one as `policy.*` changed it, and those that ship."""
+    if names is not None:
+        raise InputError(
+            "policies: with dataset.policy_column each row has a policy of its own; leave out one of the two"
+        )
+    others = [o for o in overrides if not _key(o).startswith("policy.")]
+    shipped = [_policy_named(name, others) for name in group_names("policy")]
+    return [chosen, *(policy for policy in shipped if policy.name != chosen.name)]
+
+
 def _refuse_doubles(names: Sequence[str]) -> None:
     double = next((n for n in names if names.count(n) > 1), None)
     if double:
@@ -215,9 +229,11 @@ def _group_from_file(override: str) -> str:
 
 
 def _addable(override: str) -> str:
-    """Let an override of an open mapping add a key."""
+    """Let an override of an open mapping add a key, and one of a data set whatever its file leaves out."""
     inside = any(override.startswith(f"{mapping}.") for mapping in _OPEN_MAPPINGS)
-    return f"++{override}" if inside else override
+    group, _, name = _key(override).partition(".")
+    left_out = group == "dataset" and name in DatasetSettings.model_fields and override.startswith(group)
+    return f"++{override}" if inside or left_out else override
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

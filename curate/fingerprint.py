@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.row_policies import RowQuestion
 from curate.settings import DatasetSettings, EngineSettings, ModelSettings
 from curate.tables import SCHEMA_VERSION
 from curate.types import Question
@@ -27,16 +28,16 @@ class Fingerprint:
 
 
 def fingerprint(
-    question: Question,
+    asked: Question | RowQuestion,
     model: ModelSettings,
     identity: Mapping[str, str],
     engine: EngineSettings,
     dataset: DatasetSettings,
 ) -> Fingerprint:
-    """Fingerprint of judging `dataset`'s images with `model` under `question`.
+    """Fingerprint of judging `dataset`'s images with `model` when this is `asked`.
 
     Args:
-        question: carries the policy text and the rationale mode.
+        asked: carries the policy text, or where it comes from, and the rationale mode.
         model: dtype, layout, image budget, decoding.
         identity: which weights they are (`curate.models.model_identity`).
         engine: only which engine it is; how it is run changes nothing but numerics.
@@ -49,7 +50,7 @@ def fingerprint(
         "model.decoding": model.decoding.model_dump(),
         "engine": engine.name,
         **{f"dataset.{name}": getattr(dataset, name) for name in ("image", "max_bytes", "max_pixels")},
-        **{f"policy.{name}": value for name, value in asdict(question).items()},
+        **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }
     parts = json.loads(json.dumps(parts))

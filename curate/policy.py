@@ -13,6 +13,8 @@ from curate.errors import InputError
 
 NA_CODE = "NA"
 NA_NAME = "None applying"
+BY_ROW = "by_row"
+"""Stands in for a policy's name where each row of a data set has its own."""
 
 _CODE = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -13,7 +13,7 @@ from typing import Self
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.errors import EngineDead, RequestRejected
 from curate.images import Decoded, ImageRefused, decode, sha256_of
-from curate.types import Failure, Question, Sample, Status
+from curate.types import Failure, Question, Sample, Status, Unaskable
 from curate.worker_process import WorkerDied, WorkerProcess
 
 TRIES = 2
@@ -46,7 +46,9 @@ class Prepared:
     payloads: tuple[Payload | Failure, ...] = ()
 
 
-def prepare(sample: Sample, questions: tuple[Question, ...], renderer: Renderer, limits: Limits) -> Prepared:
+def prepare(
+    sample: Sample, questions: tuple[Question | Unaskable, ...], renderer: Renderer, limits: Limits
+) -> Prepared:
     """Hash and decode the image of `sample`, and render it for each question."""
     sha256 = sample.sha256 if sample.image is None else sha256_of(sample.image)
     if sample.failure is not None:
@@ -65,14 +67,16 @@ def prepare(sample: Sample, questions: tuple[Question, ...], renderer: Renderer,
     )
 
 
-def _render(decoded: Decoded, sha256: str, question: Question, renderer: Renderer) -> Payload | Failure:
+def _render(decoded: Decoded, sha256: str, question: Question | Unaskable, renderer: Renderer) -> Payload | Failure:
+    if isinstance(question, Unaskable):
+        return question.failure
     try:
         return renderer.render(decoded.image, sha256, question)
     except RequestRejected as error:
         return Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error))
 
 
-Job = tuple[Sample, tuple[Question, ...]] | None
+Job = tuple[Sample, tuple[Question | Unaskable, ...]] | None
 
 
 class Preparer:
@@ -139,7 +143,7 @@ class PreparerPool:
         except WorkerDied as error:
             raise EngineDead(f"a worker process died while it loaded the image processor: {error}") from error
 
-    async def prepare(self, sample: Sample, questions: tuple[Question, ...]) -> Prepared:
+    async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
         """Prepare `sample` in the next free worker.
 
         A sample that kills its worker again and again comes back as undecodable.

@@ -57,9 +57,9 @@ def probe(settings: Settings, plan: Plan, count: int) -> Estimate:
         output = settings.output.model_copy(update={"dir": folder})
         run = open_settings(settings.model_copy(update={"dataset": dataset, "output": output}))
         tally = annotate(run).tally
-        files = sum(c.file_bytes for policy in settings.policies for c in read_commits(run.store, policy))
+        files = sum(c.file_bytes for policy in settings.passes for c in read_commits(run.store, policy))
     startup = time.monotonic() - started - tally.seconds
-    judged = max(1, tally.rows // len(settings.policies))
+    judged = max(1, tally.rows // len(settings.passes))
     samples, exact = count_samples(plan, settings.dataset)
     seconds = startup + samples * tally.seconds / judged
     return Estimate(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from curate import committing
 from curate.annotate import Workshop
+from curate.asking import asked_in_general, asking
 from curate.engines import make_engine
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
@@ -20,12 +21,11 @@ from curate.open_store import open_store
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
 from curate.progress import Progress
-from curate.prompts import question_for
 from curate.run_folder import Run, open_run
 from curate.settings import Settings
 from curate.sharing import own_share
 from curate.tally import Tally
-from curate.types import Question, Status
+from curate.types import Status
 from curate.worker import Worker
 
 MAX_AUTO_WORKERS = 16
@@ -39,22 +39,13 @@ class Outcome:
     unreadable: dict[str, str]
 
 
-def questions_of(settings: Settings) -> tuple[Question, ...]:
-    """One question for each policy, in their order."""
-    model = settings.model
-    return tuple(
-        question_for(policy, model.rationale, model.rationale_above, model.rationale_chars)
-        for policy in settings.policies.values()
-    )
-
-
 def open_settings(settings: Settings) -> Run:
     """Plan, fingerprint, and open the run's folder; no engine is started.
 
     Raises:
         InputError: anything that can be known to be wrong before the engine starts.
     """
-    check_settings(settings.filter, settings.policies)
+    check_settings(settings.filter, settings.dataset, settings.policies)
     plan = make_plan(settings.dataset)
     return open_run(open_store(settings.output.dir), settings, plan, fingerprints_of(settings))
 
@@ -70,23 +61,21 @@ def reopen_for_retry(run: Run) -> int:
     if unknown:
         raise InputError(f"retry: {unknown[0]!r} is no status that can be judged again; choose from {', '.join(known)}")
     again = frozenset(run.settings.retry)
-    return (
-        sum(committing.reopen_for_retry(run.store, policy, again) for policy in run.settings.policies) if again else 0
-    )
+    return sum(committing.reopen_for_retry(run.store, policy, again) for policy in run.settings.passes) if again else 0
 
 
 def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
-    """The fingerprint under each policy, by policy name."""
+    """The fingerprint of each pass, by its name."""
     identity = model_identity(settings.model)
     return {
         question.policy: fingerprint(question, settings.model, identity, settings.engine, settings.dataset)
-        for question in questions_of(settings)
+        for question in asked_in_general(settings)
     }
 
 
 def unfinished(run: Run) -> int:
-    """Number of shards that some policy has no commit for."""
-    done = [committed(run.store, policy) for policy in run.settings.policies]
+    """Number of shards that some pass has no commit for."""
+    done = [committed(run.store, policy) for policy in run.settings.passes]
     return sum(1 for shard in run.plan.shards if not all(shard.id in d for d in done))
 
 
@@ -114,7 +103,7 @@ async def _annotate(run: Run) -> Outcome:
             shop = Workshop(
                 store=run.store,
                 dataset=settings.dataset,
-                questions=questions_of(settings),
+                asking=asking(settings, run.store),
                 fingerprints={name: f.digest for name, f in run.fingerprints.items()},
                 plan_hash=run.plan.plan_hash,
                 worker=claims.worker,
@@ -140,7 +129,7 @@ def _workers(settings: Settings) -> int:
 
 def _left(run: Run) -> int | None:
     """Rows that are left to write, where the length of every unfinished shard is known."""
-    done = {policy: committed(run.store, policy) for policy in run.settings.policies}
+    done = {policy: committed(run.store, policy) for policy in run.settings.passes}
     left = [s.take or s.samples for ids in done.values() for s in run.plan.shards if s.id not in ids]
     known = [n for n in left if n is not None]
     return sum(known) if len(known) == len(left) else None

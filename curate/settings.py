@@ -6,11 +6,12 @@ Parsed once, at the edge (`curate.config`); nothing here knows Hydra. What can c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from curate.policy import Policy
+from curate.policy import BY_ROW, Policy
 
 
 class Group(BaseModel):
@@ -30,7 +31,7 @@ class DatasetSettings(Group):
         key: column that holds the key (Parquet, hub); None numbers the samples.
         caption, url: names of the sidecar fields with the caption and the link, for the card and the report.
         label: name of the sidecar field that holds the source's own class, for the ledger of removals.
-        policy_column: name of the sidecar field that holds each row's own policy.
+        policy_column: name of the sidecar field that holds each row's own policy: its text, or the name of one.
         limit: judge the first `limit` samples only.
         max_bytes: an image with more bytes is not decoded.
         max_pixels: an image with more pixels is not decoded.
@@ -244,7 +245,13 @@ class Budget(Group):
 
 
 class Settings(Group):
-    """Everything one command needs."""
+    """Everything one command needs.
+
+    Attributes:
+        policies: by name, what every sample is judged under; with `dataset.policy_column`, those a row may name.
+        retry: statuses to judge again.
+        extend: whether new shards are accepted in a folder that was planned before.
+    """
 
     dataset: DatasetSettings
     model: ModelSettings
@@ -256,3 +263,16 @@ class Settings(Group):
     budget: Budget = Budget()
     retry: list[str] = []
     extend: bool = False
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """See `passes_of`."""
+        return passes_of(self.dataset, self.policies)
+
+
+def passes_of(dataset: DatasetSettings, policies: Iterable[str]) -> tuple[str, ...]:
+    """Names of the passes over each sample: each gives it one row, in a folder of annotations of that name.
+
+    One for each policy; or BY_ROW alone, where each row is judged under a policy of its own.
+    """
+    return tuple(policies) if dataset.policy_column is None else (BY_ROW,)

@@ -13,6 +13,9 @@ import polars as pl
 from curate.failures import read_failures
 from curate.ledger import annotation_name, read_commits
 from curate.open_store import is_url
+from curate.policy import BY_ROW
+from curate.row_policies import FOLDER as POLICIES
+from curate.row_policies import codes_of, read_policies
 from curate.run_folder import Run
 from curate.types import Rating
 
@@ -34,7 +37,7 @@ def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
     """
     if run.settings.model.meaningless:
         yield from ("", *LOUD)
-    for policy in run.settings.policies:
+    for policy in run.settings.passes:
         yield ""
         yield from _counts(run, policy)
     yield from ("", f"{EXAMPLES} examples")
@@ -52,9 +55,9 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
         statuses.update(commit.statuses)
         ratings.update(commit.ratings)
         categories.update(commit.categories)
-    yield f"policy {policy}: {statuses.total()} samples judged by {run.settings.model.name}"
+    yield f"{_under(run, policy)}: {statuses.total()} samples judged by {run.settings.model.name}"
     yield f"  rating    {_listed(ratings)}"
-    names = {code: category.name for code, category in run.settings.policies[policy].categories.items()}
+    names = _category_names(run, policy)
     for code, count in sorted(categories.items()):
         yield f"  {count:>9} Unsafe as {code}: {names.get(code, '')}"
     failed = {status: count for status, count in statuses.items() if status != "labelled"}
@@ -62,9 +65,21 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
         yield f"  no label  {_listed(failed)}"
 
 
+def _under(run: Run, policy: str) -> str:
+    if policy != BY_ROW:
+        return f"policy {policy}"
+    return f"each row under its own policy, {len(run.store.names(POLICIES))} of them"
+
+
+def _category_names(run: Run, policy: str) -> Mapping[str, str]:
+    if policy != BY_ROW:
+        return codes_of([run.settings.policies[policy]])
+    return codes_of(read_policies(run.store))
+
+
 def _examples(run: Run) -> Iterator[str]:
     """The first rows of each rating, so that both are seen where both are there."""
-    policy = next(iter(run.settings.policies))
+    policy = run.settings.passes[0]
     firsts = [_first_rows(run, policy, rating) for rating in Rating]
     for row in [row for rank in zip_longest(*firsts) for row in rank if row][:EXAMPLES]:
         probability = "" if row["p_unsafe"] is None else f"  p_unsafe {row['p_unsafe']:.2f}"

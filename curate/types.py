@@ -20,6 +20,7 @@ class Status(StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     TOO_MANY_PIXELS = "too_many_pixels"
     BLOCKED = "blocked"
+    INVALID_POLICY = "invalid_policy"
     REJECTED_BY_ENGINE = "rejected_by_engine"
     INVALID_OUTPUT = "invalid_output"
     ENGINE_FAILURE = "engine_failure"
@@ -113,6 +114,19 @@ class Question:
     rationale: str = "all"
     rationale_above: float | None = None
     rationale_chars: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unaskable:
+    """In place of a Question where a row names a policy that nothing can be asked under.
+
+    Attributes:
+        policy: its name as far as it has one, else "".
+        failure: what is wrong with it.
+    """
+
+    policy: str
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

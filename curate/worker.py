@@ -155,12 +155,12 @@ class Worker:
         """Shards without a commit as of the last listing; a listing is cheap but not free on a shared file system."""
         if time.monotonic() - self._listed_at >= LISTING_SECONDS:
             self._listed_at = time.monotonic()
-            done = [committed(self._shop.store, q.policy) for q in self._shop.questions]
+            done = [committed(self._shop.store, name) for name in self._shop.fingerprints]
             self._finished |= set.intersection(*done)
         return [s for s in self._shards if s.id not in self._finished and s.id not in self.unreadable]
 
     def _is_finished(self, shard: ShardRef) -> bool:
-        return all(self._shop.store.exists(commit_name(q.policy, shard.id)) for q in self._shop.questions)
+        return all(self._shop.store.exists(commit_name(name, shard.id)) for name in self._shop.fingerprints)
 
     async def _show(self) -> None:
         while True:

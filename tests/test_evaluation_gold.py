@@ -11,6 +11,7 @@ from curate.evaluation import labels
 from curate.evaluation.gold import SCHEMA, read_gold
 from curate.policy import Category, Policy
 from curate.prompts import render_policy
+from curate.row_policies import policy_name
 from curate.settings import DatasetSettings
 from curate.sources import source_for
 
@@ -94,8 +95,8 @@ def test_a_rating_wins_over_an_assessment(tmp_path):
 
 
 def test_policy_texts_are_told_apart_but_not_by_their_layout():
-    assert labels.policy_name("a\nb") == labels.policy_name(" a \n  b\n")
-    assert labels.policy_name("a\nb") != labels.policy_name("a\nc")
+    assert policy_name("a\nb") == policy_name(" a \n  b\n")
+    assert policy_name("a\nb") != policy_name("a\nc")
 
 
 def test_exceptions_follow_from_the_policies_of_an_image(tmp_path):

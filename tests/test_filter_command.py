@@ -11,7 +11,7 @@ from curate.cli import main
 from curate.config import compose_filter, group_names
 from curate.errors import ExitCode
 from curate.filtering.stage import check_settings
-from curate.settings import FilterSettings
+from curate.settings import DatasetSettings, FilterSettings
 from tests.filtering_cases import DEFAULT_RULES, policy
 from tests.jobs import fake_run, write_tar
 
@@ -61,4 +61,5 @@ def test_filter_refuses_what_would_change_labels(folder: Path, capsys: pytest.Ca
 def test_rule_sets_that_ship_are_sound(name: str):
     settings = compose_filter([f"filter={name}"], FilterSettings(splits=DEFAULT_RULES))
     assert settings.name == name
-    assert check_settings(settings, {"house": policy("house")}).splits[-1] == "clean"
+    dataset = DatasetSettings(name="any", shards=["0.tar"])
+    assert check_settings(settings, dataset, {"house": policy("house")}).splits[-1] == "clean"

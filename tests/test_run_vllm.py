@@ -17,9 +17,9 @@ import webdataset
 from datasets import load_dataset
 from PIL import Image
 
+from curate.asking import questions_of
 from curate.config import compose_settings
 from curate.resources import packaged
-from curate.running import questions_of
 from tests.jobs import command, curate, environment, rows, split_rows
 
 pytestmark = pytest.mark.vllm

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.asking import questions_of
 from curate.filtering.run import run_filter
 from curate.fingerprint import fingerprint
 from curate.ledger import Commit
 from curate.planning import make_plan
 from curate.run_folder import Run, open_run
-from curate.running import annotate, questions_of
+from curate.running import annotate
 from curate.settings import DatasetSettings, EngineSettings, FilterSettings, OutputSettings, Settings
 from curate.sources import SOURCES
 from curate.store import LocalStore

@@ -35,11 +35,11 @@ def main(argv: list[str]) -> ExitCode:
     if left:
         if settings.model.meaningless:
             say(*LOUD, "")
-        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(settings.policies)}")
+        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(settings.passes)}")
     if again:
         say(f"{again} rows to judge again")
     outcome = annotate(run)
-    if not any_committed(run.store, settings.policies):
+    if not any_committed(run.store, settings.passes):
         refuse_unreadable(outcome)
     result = split(run, settings.filter)
     say(*summary(run, result.splits))

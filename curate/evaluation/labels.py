@@ -7,12 +7,12 @@ rating, and with categories such as "10: None applying" or "O6: Illegal Weapons 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 
 import polars as pl
 
+from curate.row_policies import policy_name
 from curate.types import Rating
 
 RATINGS = {
@@ -69,15 +69,6 @@ def category_of(text: str) -> str | None:
     if match:
         return match["code"]
     return _CODES.get(name, text) or None
-
-
-def policy_name(text: str) -> str | None:
-    """Short name of a policy: a name stays as it is, a policy's full text becomes "text-" and a digest of it."""
-    text = text.strip()
-    if "\n" not in text:
-        return text or None
-    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
-    return f"text-{digest[:12]}"
 
 
 def ratings(column: pl.Series) -> pl.Series:

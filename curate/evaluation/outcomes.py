@@ -77,7 +77,7 @@ class Outcomes:
 
 
 def join(gold: Gold, predictions: pl.DataFrame, *, by_policy: bool = True) -> Outcomes:
-    """Join by key and, where both sides name policies, by policy.
+    """Join by key and, where both sides name policies, by policy; a row without a policy is one of its own kind.
 
     Args:
         gold: the gold set.
@@ -92,19 +92,21 @@ def join(gold: Gold, predictions: pl.DataFrame, *, by_policy: bool = True) -> Ou
     repeated = predictions.filter(pl.struct(on).is_duplicated()).unique(on).with_columns(_no_label("duplicate"))
     answers = pl.concat([single, repeated]).rename({"rating": "predicted", "category": "predicted_category"})
     answers = answers.select(*on, "predicted", "predicted_category", "p_unsafe", "invalid", found=True)
-    rows = gold.rows.join(answers, on=on, how="left", maintain_order="left")
+    rows = gold.rows.join(answers, on=on, how="left", maintain_order="left", nulls_equal=True)
     if not rows["found"].any():
         raise InputError(_nothing_matches(gold, predictions, on))
     rows = rows.with_columns(
         pl.when(pl.col("found").is_null()).then(pl.lit("missing")).otherwise(pl.col("invalid")).alias("invalid")
     ).drop("found")
-    unused = predictions.join(gold.rows, on=on, how="anti")
+    unused = predictions.join(gold.rows, on=on, how="anti", nulls_equal=True)
     return Outcomes(rows=rows, joined_on=tuple(on), unused=len(unused))
 
 
 def _joined_on(gold: pl.DataFrame, predictions: pl.DataFrame, *, by_policy: bool) -> list[str]:
     judged_under = predictions["policy"].drop_nulls().unique().sort()
-    if by_policy and gold["policy"].null_count() == 0 and predictions["policy"].null_count() == 0:
+    nameless = gold["policy"].null_count() + predictions["policy"].null_count()
+    some = len(judged_under) > 1 and gold["policy"].null_count() < len(gold)
+    if by_policy and (not nameless or some):
         return ["key", "policy"]
     if len(judged_under) > 1:
         raise InputError(

@@ -45,24 +45,19 @@ WINDOW = 20_000
 _INCOMPLETE = "not judged under every policy"
 
 
-def decide(
-    annotations: Mapping[str, pl.LazyFrame], rules: Rules, settings: FilterSettings, *, every_policy: bool = True
-) -> pl.LazyFrame:
+def decide(annotations: Mapping[str, pl.LazyFrame], rules: Rules, settings: FilterSettings) -> pl.LazyFrame:
     """Decisions of one shard, in order of index, in `SCHEMA`.
 
     Args:
         annotations: rows of the shard by policy, each sorted by index.
         rules: what they are held against.
         settings: the shares of `clean`.
-        every_policy: whether a sample without a row under one of the policies is failed; False where each row
-            has a policy of its own.
     """
     judged = [
         rules.apply(rows).with_columns(fate=rules.strictness() * len(annotations) + position)
         for position, rows in enumerate(annotations.values())
     ]
-    needed = len(judged) if every_policy else 1
-    decided = judged[0] if len(judged) == 1 else _strictest(judged, needed)
+    decided = judged[0] if len(judged) == 1 else _strictest(judged)
     return decided.with_columns(_part(settings)).select(SCHEMA.names())
 
 
@@ -72,19 +67,17 @@ def write_decisions(
     rules: Rules,
     settings: FilterSettings,
     folder: Path,
-    *,
-    every_policy: bool = True,
 ) -> None:
     """`decide` for rows 0 to `rows` of a shard, window by window, as files in `folder` whose names sort in order."""
     folder.mkdir()
     for start in range(0, rows, WINDOW):
         inside = pl.col("index").is_between(start, start + WINDOW - 1)
         window = {policy: frame.filter(inside) for policy, frame in annotations.items()}
-        decided = decide(window, rules, settings, every_policy=every_policy)
+        decided = decide(window, rules, settings)
         sink(decided, folder / f"{start:012d}.parquet", "lz4")
 
 
-def _strictest(judged: list[pl.LazyFrame], needed: int) -> pl.LazyFrame:
+def _strictest(judged: list[pl.LazyFrame]) -> pl.LazyFrame:
     """Of the rows of each sample the one with the lowest fate.
 
     The winners are found on a narrow scan of their own, so that the wide rows stream through a merge and a join.
@@ -92,7 +85,7 @@ def _strictest(judged: list[pl.LazyFrame], needed: int) -> pl.LazyFrame:
     narrow = pl.concat([rows.select("index", "fate") for rows in judged])
     winners = narrow.group_by("index").agg(pl.col("fate").min(), rows=pl.len())
     merged = reduce(lambda left, right: left.merge_sorted(right, key="index"), judged)
-    incomplete = pl.col("rows") < needed
+    incomplete = pl.col("rows") < len(judged)
     return merged.join(winners, on=["index", "fate"], how="inner", maintain_order="left").with_columns(
         split=pl.when(incomplete).then(pl.lit(FAILED)).otherwise("split"),
         reason=pl.when(incomplete).then(pl.lit(_INCOMPLETE)).otherwise("reason"),

@@ -81,8 +81,10 @@ class Rules:
         return pl.when(_JUDGED.fill_null(value=False)).then(chosen).otherwise(unjudged)
 
 
-def compile_rules(settings: FilterSettings, codes: Iterable[str]) -> Rules:
+def compile_rules(settings: FilterSettings, codes: Iterable[str] | None) -> Rules:
     """Check `settings` against the annotation schema and the categories `codes` of the policies that decide.
+
+    None means that those categories are not known yet.
 
     Raises:
         InputError: one line that names the setting and says how to mend it.

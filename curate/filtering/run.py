@@ -102,9 +102,8 @@ def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progres
 
 def _decide_shard(stage: Stage, shard: str, folder: Path) -> None:
     rows = max(commits[shard].rows for commits in stage.commits.values())
-    every = stage.dataset.policy_column is None
     with stage.annotations(shard) as annotations:
-        write_decisions(annotations, rows, stage.rules, stage.settings, folder, every_policy=every)
+        write_decisions(annotations, rows, stage.rules, stage.settings, folder)
 
 
 def _copy_all(stage: Stage, sources: Mapping[str, Source], folder: Path, progress: Progress) -> None:

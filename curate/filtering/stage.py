@@ -14,10 +14,12 @@ from curate.filtering.formats import FORMATS
 from curate.filtering.manifest import Manifest, digest_of
 from curate.filtering.rules import CLEAN, Rules, compile_rules
 from curate.filtering.subdivide import check_shares
+from curate.filtering.thresholds import check_thresholds
 from curate.filtering.writer import Format
 from curate.ledger import Commit, annotation_name, read_commits
 from curate.policy import Policy
-from curate.settings import DatasetSettings, FilterSettings
+from curate.row_policies import codes_of, read_policies
+from curate.settings import DatasetSettings, FilterSettings, passes_of
 from curate.store import Store
 from curate.types import ShardRef
 
@@ -65,8 +67,10 @@ def prepare(
     Raises:
         InputError: names the setting.
     """
-    rules = check_settings(settings, policies)
-    deciding = _deciding(settings, policies)
+    rules = check_settings(settings, dataset, policies)
+    if dataset.policy_column is not None:
+        check_thresholds(settings, codes_of(read_policies(store)))
+    deciding = _deciding(settings, passes_of(dataset, policies))
     found = {policy: {commit.shard: commit for commit in read_commits(store, policy)} for policy in deciding}
     shards = tuple(shard for shard in plan if all(shard.id in commits for commits in found.values()))
     if not shards:
@@ -88,22 +92,25 @@ def prepare(
     return stage
 
 
-def check_settings(settings: FilterSettings, policies: Mapping[str, Policy]) -> Rules:
+def check_settings(settings: FilterSettings, dataset: DatasetSettings, policies: Mapping[str, Policy]) -> Rules:
     """Everything about `settings` that can be checked before anything is judged: no run should end on a typing error.
+
+    Which categories the rows' own policies have is known only afterwards.
 
     Raises:
         InputError: names the setting.
     """
-    codes = [code for policy in _deciding(settings, policies) for code in policies[policy].categories]
+    deciding = _deciding(settings, passes_of(dataset, policies))
+    codes = codes_of(policies[name] for name in deciding) if dataset.policy_column is None else None
     check_shares(settings.subdivide)
     return compile_rules(settings, codes)
 
 
-def _deciding(settings: FilterSettings, policies: Mapping[str, Policy]) -> list[str]:
+def _deciding(settings: FilterSettings, passes: Sequence[str]) -> Sequence[str]:
     if settings.policy is None:
-        return list(policies)
-    if settings.policy not in policies:
-        raise InputError(f"filter.policy={settings.policy}: this run has {', '.join(policies)}; name one of them")
+        return passes
+    if settings.policy not in passes:
+        raise InputError(f"filter.policy={settings.policy}: this run has {', '.join(passes)}; name one of them")
     return [settings.policy]
 
 

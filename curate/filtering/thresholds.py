@@ -22,16 +22,14 @@ COLUMNS = ("unsafe", "review", "unscored")
 _NO_CATEGORY = "NA"
 
 
-def check_thresholds(settings: FilterSettings, codes: Iterable[str]) -> None:
-    """Refuse categories no policy has, and bands that can hold nothing.
+def check_thresholds(settings: FilterSettings, codes: Iterable[str] | None) -> None:
+    """Refuse categories no policy has (None: that is not known), and bands that can hold nothing.
 
     Raises:
         InputError: names the setting.
     """
-    known = [*dict.fromkeys(codes), _NO_CATEGORY]
-    for code in settings.by_category:
-        if code not in known:
-            raise InputError(f"filter.by_category.{code}: no policy of this run has it; codes are {', '.join(known)}")
+    if codes is not None:
+        _check_codes(settings, [*dict.fromkeys(codes), _NO_CATEGORY])
     _check_band("filter.thresholds", settings.thresholds.unsafe, settings.thresholds.review)
     for code in settings.by_category:
         _check_band(f"filter.by_category.{code}", _of(settings, code, "unsafe"), _of(settings, code, "review"))
@@ -60,6 +58,12 @@ def _of(settings: FilterSettings, code: str, which: str) -> float | None:
     own: float | None = getattr(settings.by_category[code], which)
     general: float | None = getattr(settings.thresholds, which)
     return general if own is None else own
+
+
+def _check_codes(settings: FilterSettings, known: list[str]) -> None:
+    for code in settings.by_category:
+        if code not in known:
+            raise InputError(f"filter.by_category.{code}: no policy of this run has it; codes are {', '.join(known)}")
 
 
 def _check_band(where: str, unsafe: float | None, review: float | None) -> None:

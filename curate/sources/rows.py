@@ -46,7 +46,7 @@ def layout(schema: pa.Schema, dataset: DatasetSettings, url: str) -> Layout:
     Raises:
         InputError: there is no image column, there are several and none is named, or a named one is not there.
     """
-    for option, name in (("image", dataset.image), ("key", dataset.key)):
+    for option, name in (("image", dataset.image), ("key", dataset.key), ("policy_column", dataset.policy_column)):
         if name is not None and name not in schema.names:
             raise InputError(f"{url}: no column {name!r} (dataset.{option}); there are {', '.join(schema.names)}")
     key = dataset.key or next((name for name in _KEY_NAMES if name in schema.names), None)

@@ -14,7 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from curate.errors import InputError
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
+from curate.policy import Policy
+from curate.prompts import question_for
+from curate.row_policies import FOLDER as POLICIES
+from curate.row_policies import file_of, read_policy
 from curate.run_folder import RUN, Run
 from curate.store import Store
 from curate.tables import SCHEMA
@@ -26,6 +31,10 @@ COLUMNS = [
     *("p_unsafe", "policy"),
 ]
 """Columns that some check looks at, but for `rationale`, of which only its presence is kept."""
+
+
+Categories = tuple[tuple[str, ...], tuple[str, ...]]
+"""Every category string that an answer could name, and those that an Unsafe one could."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,25 @@ class Folder:
         return hashes
 
     @cached_property
+    def row_policies(self) -> Mapping[str, Policy]:
+        """The policies that rows brought, by the names of their files; what is not what its name says is left out."""
+        found = {name: _policy_in(self.store, name) for name in self.store.names(POLICIES)}
+        return {name: policy for name, policy in found.items() if policy is not None and file_of(policy) == name}
+
+    @cached_property
+    def row_questions(self) -> Mapping[str, Categories]:
+        """What an answer could name under each policy that rows brought, by the policy's name.
+
+        Texts that differ in white space alone have one name; an answer may be of any of them.
+        """
+        found: dict[str, Categories] = {}
+        for policy in self.row_policies.values():
+            question = question_for(policy, "none", None, 1)
+            own, violable = found.get(policy.name, ((), ()))
+            found[policy.name] = (own + question.categories, violable + question.violable)
+        return found
+
+    @cached_property
     def committed(self) -> Mapping[str, frozenset[str]]:
         """Ids of committed shards by policy, for every policy that the run has a fingerprint of."""
         return {policy: frozenset(committed(self.store, policy)) for policy in self.run.fingerprints}
@@ -65,8 +93,8 @@ class Folder:
         return [policy for policy, shards in self.committed.items() if shard in shards]
 
     def is_finished(self, shard: str) -> bool:
-        """Whether a shard is committed under every policy that the run has now."""
-        return all(shard in self.committed[policy] for policy in self.run.settings.policies)
+        """Whether a shard is committed in every pass that the run has now."""
+        return all(shard in self.committed[policy] for policy in self.run.settings.passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +163,13 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
         metadata={k.decode(): v.decode("utf-8", "replace") for k, v in (table.schema.metadata or {}).items()},
         rows=pl.DataFrame(table),
     )
+
+
+def _policy_in(store: Store, name: str) -> Policy | None:
+    try:
+        return read_policy(store, name)
+    except InputError:
+        return None
 
 
 def load_yaml(text: str | bytes) -> Any:

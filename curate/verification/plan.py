@@ -10,6 +10,7 @@ from curate.errors import InputError
 from curate.fingerprint import Fingerprint
 from curate.ledger import commit_name
 from curate.planning import plan_from_bytes
+from curate.row_policies import FOLDER as POLICIES
 from curate.run_folder import PLAN, RUN
 from curate.store import Store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
@@ -50,14 +51,23 @@ def _recorded(folder: Folder) -> Iterator[Evidence]:
 
 
 def check_fingerprints(folder: Folder) -> Iterator[Evidence]:
-    """Each fingerprint is the hash of its parts, and no policy has commits without one."""
+    """Each fingerprint is the hash of its parts, no policy has commits without one, and those of rows are whole."""
     for policy, fingerprint in folder.run.fingerprints.items():
         yield Checked(Law.ONE_FINGERPRINT, "policies")
         if _digest(fingerprint) != fingerprint.digest:
             yield Finding(Law.ONE_FINGERPRINT, RUN, f"fingerprints.{policy}: the digest is not that of the parts")
+    yield from _own_policies(folder)
     for policy in folder.store.folders("commits"):
         if policy not in folder.run.fingerprints and folder.store.names(f"commits/{policy}"):
             yield Finding(Law.ONE_FINGERPRINT, f"commits/{policy}", f"{RUN} has no fingerprint of this policy")
+
+
+def _own_policies(folder: Folder) -> Iterator[Evidence]:
+    """The policies that rows brought are what the names of their files say."""
+    for name in folder.store.names(POLICIES):
+        yield Checked(Law.ONE_FINGERPRINT, "policies")
+        if name not in folder.row_policies:
+            yield Finding(Law.ONE_FINGERPRINT, f"{POLICIES}/{name}", "holds no policy, or one of another hash")
 
 
 def _digest(fingerprint: Fingerprint) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 
 import polars as pl
 
-from curate.fingerprint import Fingerprint
+from curate.policy import BY_ROW
 from curate.types import Rating, Status
 from curate.verification.evidence import Checked, Evidence, Finding, Law
-from curate.verification.folder import Folder, Judged
+from curate.verification.folder import Categories, Folder, Judged
 
 _LABELLED = pl.col("status") == Status.LABELLED.value
 _UNSAFE = pl.col("rating") == Rating.UNSAFE.value
 _ANSWER = ("rating", "category", "category_name", "p_unsafe", "has_rationale")
+_CATEGORIES = ("categories", "violable")
 # Half is on neither side, and float32 rounds to it from both.
 _P_CONTRADICTS = pl.when(_UNSAFE).then(pl.col("p_unsafe") < 0.5).otherwise(pl.col("p_unsafe") > 0.5)
 
@@ -25,7 +26,11 @@ def check_rows(folder: Folder, judged: Judged) -> Iterator[Evidence]:
     yield Checked(Law.OWN_CATEGORIES, "rows", judged.rows.height)
     yield from _indices(judged)
     yield from _belonging(judged)
-    yield from _labels(judged, folder.run.fingerprints[judged.policy])
+    if judged.policy == BY_ROW:
+        yield from _own_labels(judged, folder.row_questions)
+    else:
+        parts = folder.run.fingerprints[judged.policy].parts
+        yield from _labels(judged, judged.rows, *(tuple(parts[f"policy.{name}"]) for name in _CATEGORIES))
 
 
 def _indices(judged: Judged) -> Iterator[Evidence]:
@@ -41,30 +46,41 @@ def _indices(judged: Judged) -> Iterator[Evidence]:
 
 
 def _belonging(judged: Judged) -> Iterator[Evidence]:
-    for column, expected in (("shard", judged.shard.id), ("policy", judged.policy)):
+    columns = {"shard": judged.shard.id} | ({} if judged.policy == BY_ROW else {"policy": judged.policy})
+    for column, expected in columns.items():
         if judged.rows[column].unique().to_list() in ([expected], []):
             continue
         for index, value in judged.rows.filter(pl.col(column) != expected).select("index", column).iter_rows():
             yield Finding(Law.ONE_FATE, judged.at(index), f"{column} is {value!r} in the file of {expected!r}")
 
 
-def _labels(judged: Judged, fingerprint: Fingerprint) -> Iterator[Evidence]:
-    own, violable = (tuple(fingerprint.parts[f"policy.{name}"]) for name in ("categories", "violable"))
+def _own_labels(judged: Judged, policies: Mapping[str, Categories]) -> Iterator[Evidence]:
+    """The labels of rows that each have their own policy, policy by policy."""
+    for (name,), rows in judged.rows.group_by("policy", maintain_order=True):
+        if name in policies:
+            yield from _labels(judged, rows, *policies[str(name)])
+        else:
+            for index in rows.filter(_LABELLED)["index"]:
+                yield Finding(Law.OWN_CATEGORIES, judged.at(index), f"the run does not have its policy {name!r:.80}")
+            yield from _labels(judged, rows.filter(~_LABELLED), (), ())
+
+
+def _labels(judged: Judged, rows: pl.DataFrame, own: tuple[str, ...], violable: tuple[str, ...]) -> Iterator[Evidence]:
     wrong_labels = _wrong_labels(own, violable)
-    any_wrong = judged.rows.select(wrong.any().alias(what) for what, wrong in wrong_labels.items())
+    any_wrong = rows.select(wrong.any().alias(what) for what, wrong in wrong_labels.items())
     for what, is_there in any_wrong.row(0, named=True).items():
         if is_there:
-            yield from _found(judged, wrong_labels[what], what)
+            yield from _found(judged, rows, wrong_labels[what], what)
 
 
-def _found(judged: Judged, wrong: pl.Expr, what: str) -> Iterator[Evidence]:
-    shown = judged.rows.filter(wrong).select("index", *_ANSWER[:4], "status")
+def _found(judged: Judged, rows: pl.DataFrame, wrong: pl.Expr, what: str) -> Iterator[Evidence]:
+    shown = rows.filter(wrong).select("index", *_ANSWER[:4], "status")
     for index, rating, category, name, p_unsafe, status in shown.iter_rows():
         given = f"{status}, {rating}, {category}: {name}, p_unsafe {p_unsafe}"
         yield Finding(Law.OWN_CATEGORIES, judged.at(index), f"{what} ({given})")
 
 
-@cache
+@lru_cache(128)
 def _wrong_labels(own: tuple[str, ...], violable: tuple[str, ...]) -> Mapping[str, pl.Expr]:
     """Conditions that no row may meet, by what is wrong then.
 

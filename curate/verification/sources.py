@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+from curate.policy import BY_ROW
+from curate.row_policies import policy_of
 from curate.settings import DatasetSettings
 from curate.sources import source_for
 from curate.sources.base import ShardBroken, unlimited
@@ -31,7 +33,7 @@ def check_source(
     if _is_repaired(judged[0], dataset):
         yield Note("damaged shards that were repaired since; the next run judges them again", judged[0].shard.id)
         return
-    rows = [{index: (key, sha) for index, key, sha in _rows(one)} for one in judged]
+    rows = [{index: known for index, *known in _rows(one)} for one in judged]
     count = 0
     reader = _Reader(judged[0], dataset)
     for sample in reader:
@@ -39,6 +41,8 @@ def check_source(
         digest = None if sample.image is None else hashlib.sha256(sample.image).hexdigest()
         for one, known in zip(judged, rows, strict=True):
             yield from _same_row(sample, digest, known.get(sample.index), one)
+            if one.policy == BY_ROW and sample.index in known:
+                yield from _same_policy(sample, known[sample.index][2], one, dataset)
         if placed is not None and sample.index in placed:
             yield from _same_bytes(sample, placed[sample.index])
     yield Checked(Law.ONE_FATE, "samples of sources", count)
@@ -73,17 +77,21 @@ class _Reader:
             self.damage = broken.damage
 
 
-def _same_row(
-    sample: Sample, digest: str | None, row: tuple[str, str | None] | None, one: Judged
-) -> Iterator[Evidence]:
+def _same_row(sample: Sample, digest: str | None, row: Sequence[str | None] | None, one: Judged) -> Iterator[Evidence]:
     if row is None:
         yield Finding(Law.ONE_FATE, one.at(sample.index), f"has no row, but the source has key {sample.key!r} there")
         return
-    key, sha256 = row
+    key, sha256, _ = row
     if key != sample.key:
         yield Finding(Law.ONE_FATE, one.at(sample.index), f"key is {key!r}, in the source {sample.key!r}")
     if sha256 != digest:
         yield Finding(Law.ONE_FATE, one.at(sample.index), f"sha256 is {sha256}, in the source {digest}")
+
+
+def _same_policy(sample: Sample, policy: str | None, one: Judged, dataset: DatasetSettings) -> Iterator[Evidence]:
+    now = policy_of(sample, dataset.policy_column or "")
+    if policy != now:
+        yield Finding(Law.ONE_FATE, one.at(sample.index), f"policy is {policy!r:.80}, in the source {now!r:.80}")
 
 
 def _same_bytes(sample: Sample, placed: Placed) -> Iterator[Evidence]:
@@ -104,5 +112,5 @@ def _end(damage: Damage | None) -> str:
     return "has its end" if damage is None else f"breaks off after {damage.index} samples ({damage.reason})"
 
 
-def _rows(one: Judged) -> Iterator[tuple[int, str, str | None]]:
-    return one.rows.select("index", "key", "sha256").iter_rows()
+def _rows(one: Judged) -> Iterator[tuple[int, str, str | None, str]]:
+    return one.rows.select("index", "key", "sha256", "policy").iter_rows()

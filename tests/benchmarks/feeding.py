@@ -10,9 +10,10 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from curate.asking import questions_of
 from curate.config import compose_settings
 from curate.preparing import Limits, prepare
-from curate.running import annotate, open_settings, questions_of
+from curate.running import annotate, open_settings
 from curate.sources import source_for
 from curate.testing.fake_engine import FakeEngine
 from tests.benchmarks.measuring import Result, alternate, photograph_tars
