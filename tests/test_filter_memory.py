@@ -21,14 +21,18 @@ LIMIT_MB = 160
 _SCRIPT = f"""
 import pathlib, resource, sys
 import polars as pl
-from curate.filtering.decide import write_decisions
+from curate.filtering.decide import SCHEMA, decide_windows
 from curate.filtering.rules import compile_rules
 from curate.settings import FilterSettings
 settings = FilterSettings(splits={DEFAULT_RULES!r}, thresholds={{"unsafe": 0.6, "review": 0.3}})
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
 frames = {{name: pl.scan_parquet(f"{{sys.argv[1]}}/{{name}}.parquet") for name in ("house", "kids")}}
-write_decisions(frames, {ROWS}, compile_rules(settings, []), settings, pathlib.Path(sys.argv[1], "out"))
+rules = compile_rules(settings, [])
+out = pathlib.Path(sys.argv[1], "out")
+out.mkdir()
+for number, window in enumerate(decide_windows(frames, {ROWS}, rules, settings, SCHEMA.names())):
+    window.write_parquet(out / f"{{number:06d}}.parquet")
 print(peak() - before)
 """
 

@@ -10,7 +10,9 @@
 | rows | decisions as frozen types, streamed |
 | writer, write_parquet, write_webdataset, write_index, formats | a split's file in one format; the formats by name |
 | copying | a source shard read again, checked against its decisions, and written into split files |
-| removals | what was removed and why, by sample and by the source's own label |
+| indexing, in_order | a shard's decisions written as index files, no source read; several shards at once |
+| counts | samples by fate and by the source's own label, summed over shards |
+| removals | what was removed and why, sample by sample |
 | manifest | which files belong to which rule set; what an older one left behind |
 | stage | everything one run of the stage works with, checked |
 | result | counts |

@@ -7,14 +7,12 @@ is failed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from pathlib import Path
 
 import polars as pl
 
 from curate.filtering.rules import CLEAN, FAILED, Rules
-from curate.filtering.sinking import sink
 from curate.filtering.subdivide import part_column
 from curate.settings import FilterSettings
 
@@ -61,20 +59,21 @@ def decide(annotations: Mapping[str, pl.LazyFrame], rules: Rules, settings: Filt
     return decided.with_columns(_part(settings)).select(SCHEMA.names())
 
 
-def write_decisions(
+def decide_windows(
     annotations: Mapping[str, pl.LazyFrame],
     rows: int,
     rules: Rules,
     settings: FilterSettings,
-    folder: Path,
-) -> None:
-    """`decide` for rows 0 to `rows` of a shard, window by window, as files in `folder` whose names sort in order."""
-    folder.mkdir()
+    columns: Sequence[str],
+) -> Iterator[pl.DataFrame]:
+    """`decide` for rows 0 to `rows` of a shard, a window at a time, in order, with the `columns` of `SCHEMA`.
+
+    Nothing is read of annotations that these columns do not depend on.
+    """
     for start in range(0, rows, WINDOW):
         inside = pl.col("index").is_between(start, start + WINDOW - 1)
-        window = {policy: frame.filter(inside) for policy, frame in annotations.items()}
-        decided = decide(window, rules, settings)
-        sink(decided, folder / f"{start:012d}.parquet", "lz4")
+        window = annotations if rows <= WINDOW else {p: frame.filter(inside) for p, frame in annotations.items()}
+        yield decide(window, rules, settings).select(columns).collect(engine="streaming")
 
 
 def _strictest(judged: list[pl.LazyFrame]) -> pl.LazyFrame:

@@ -10,34 +10,49 @@ from pathlib import Path
 
 import polars as pl
 
-from curate.filtering.rules import CLEAN, sidecar_field
+from curate.filtering.counts import source_label
+from curate.filtering.decide import SCHEMA
+from curate.filtering.rules import CLEAN
 from curate.filtering.sinking import sink
 from curate.settings import DatasetSettings
 
-_REMOVED = pl.col("split") != CLEAN
-_COLUMNS = ["key", "shard", "index", "sha256", "split", "reason", "policy", "status", "rating", "category"]
+_COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]
+_COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe"]
 
 
-def with_label(decisions: pl.LazyFrame, dataset: DatasetSettings) -> pl.LazyFrame:
-    """`decisions` with the column `label`: the source's own class as text, null where it has none."""
-    label = sidecar_field(dataset.label, "string") if dataset.label else pl.lit(None, dtype=pl.String)
-    return decisions.with_columns(label.alias("label"))
+class Removals:
+    """Removed samples on their way to one table: a file for each window of a shard, in a folder of this machine.
 
+    The files' names sort in the order of the plan, whichever shard is finished first.
 
-def write_removed(decisions: pl.LazyFrame, dataset: DatasetSettings, path: Path) -> None:
-    """Write one row for each removed sample: what it was, where it went and why."""
-    rows = with_label(decisions, dataset).filter(_REMOVED)
-    sink(rows.select(*_COLUMNS, "category_name", "p_unsafe", "label"), path, "zstd")
+    Args:
+        folder: holds the files; it is there.
+        dataset: names the source's own label, if any.
+    """
 
+    def __init__(self, folder: Path, dataset: DatasetSettings) -> None:
+        self._folder = folder
+        self._label = dataset.label
 
-def write_by_label(decisions: pl.LazyFrame, dataset: DatasetSettings, path: Path) -> None:
-    """Write one row for each label: how many samples have it, how many were removed, and their share."""
-    counts = with_label(decisions, dataset).group_by("label").agg(total=pl.len(), removed=_REMOVED.sum())
-    shares = counts.with_columns(share=pl.col("removed") / pl.col("total"))
-    sink(shares.sort("share", "removed", "label", descending=[True, True, False]), path, "zstd")
+    def take(self, decisions: pl.DataFrame, shard: int, window: int) -> None:
+        """Keep the removed ones of a window of decisions.
 
+        Args:
+            decisions: with `meta` where the source has labels.
+            shard: the shard's position in the plan.
+            window: the window's in the shard.
+        """
+        removed = self._removed(decisions.lazy()).collect()
+        if len(removed):
+            sink(removed.lazy(), self._folder / f"{shard:09d}-{window:09d}.parquet", "lz4")
 
-def count(decisions: pl.LazyFrame, *columns: str) -> list[tuple[tuple[str | None, ...], int]]:
-    """Number of decisions for each combination of values in `columns`, in order of the values."""
-    table = decisions.group_by(*columns).len("rows").sort(*columns, nulls_last=True)
-    return [(tuple(row[:-1]), row[-1]) for row in table.collect(engine="streaming").iter_rows()]
+    def write(self, path: Path) -> None:
+        """Write one row for each removed sample: what it was, where it went and why."""
+        files = sorted(self._folder.iterdir())
+        sink(pl.scan_parquet(files) if files else self._none(), path, "zstd")
+
+    def _removed(self, decisions: pl.LazyFrame) -> pl.LazyFrame:
+        return decisions.filter(pl.col("split") != CLEAN).select(*_COLUMNS, source_label(self._label))
+
+    def _none(self) -> pl.LazyFrame:
+        return self._removed(pl.LazyFrame(schema=SCHEMA))

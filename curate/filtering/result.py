@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
-from curate.filtering.removals import count, with_label
+from curate.filtering.counts import Counts
 from curate.filtering.rules import CLEAN
 from curate.filtering.stage import Stage
-from curate.settings import DatasetSettings
 
 TOP_LABELS = 20
 
@@ -61,28 +60,22 @@ class FilterResult:
         return asdict(self)
 
 
-def tally(stage: Stage, decisions: pl.LazyFrame, *, pending: int) -> FilterResult:
-    """Count `decisions`, streaming."""
-    removed = decisions.filter(pl.col("split") != CLEAN)
-    splits, parts = _by_one(count(decisions, "split")), _by_one(count(decisions, "part"))
+def to_result(stage: Stage, counts: Counts, *, pending: int) -> FilterResult:
+    """What `counts` of all shards of the stage come to."""
+    splits, parts = _by_one(counts.by("split")), _by_one(counts.by("part"))
     return FilterResult(
         digest=stage.manifest.digest,
         write=stage.settings.write,
         splits={split: splits.get(split, 0) for split in stage.rules.splits},
         parts={part: parts[part] for part in stage.manifest.parts if part in parts},
-        files=dict(_files(decisions)),
-        statuses=_by_one(count(decisions, "status")),
-        ratings=_flat(count(decisions, "split", "rating")),
-        categories=_flat(count(removed, "category", "category_name", "split")),
-        reasons=_flat(count(removed, "split", "reason")),
-        labels=_top_labels(decisions, stage.dataset),
+        files=dict(sorted(counts.files.items())),
+        statuses=_by_one(counts.by("status")),
+        ratings=_flat(counts.by("split", "rating")),
+        categories=_flat(counts.by("category", "category_name", "split", removed=True)),
+        reasons=_flat(counts.by("split", "reason", removed=True)),
+        labels=_top_labels(counts),
         pending=pending,
     )
-
-
-def _files(decisions: pl.LazyFrame) -> Iterator[tuple[str, int]]:
-    shards = decisions.group_by("part").agg(pl.col("shard").n_unique()).sort("part")
-    return shards.collect(engine="streaming").iter_rows()
 
 
 def _by_one(counts: list[tuple[tuple[str | None, ...], int]]) -> dict[str, int]:
@@ -93,12 +86,6 @@ def _flat(counts: list[tuple[tuple[str | None, ...], int]]) -> list[list[Any]]:
     return [[*(value or "" for value in values), rows] for values, rows in counts]
 
 
-def _top_labels(decisions: pl.LazyFrame, dataset: DatasetSettings) -> list[list[Any]]:
-    if dataset.label is None:
-        return []
-    removed = (pl.col("split") != CLEAN).sum()
-    table = with_label(decisions, dataset).group_by("label").agg(total=pl.len(), removed=removed)
-    share = pl.col("removed") / pl.col("total")
-    top = table.filter(pl.col("removed") > 0).sort(share, "removed", "label", descending=[True, True, False])
-    rows = top.head(TOP_LABELS).collect(engine="streaming").iter_rows()
-    return [["" if value is None else value for value in row] for row in rows]
+def _top_labels(counts: Counts) -> list[list[Any]]:
+    top = counts.labels().filter(pl.col("removed") > 0).select("label", "total", "removed").head(TOP_LABELS)
+    return [["" if value is None else value for value in row] for row in top.iter_rows()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.parquet as pq
+import polars as pl
 
 from curate.types import Sample
 
@@ -34,15 +33,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A decision and, for writers that copy, the sample it is about."""
+    """A decision and the sample it is about."""
 
     decision: Decision
-    sample: Sample | None = None
+    sample: Sample
 
 
-def read_decisions(folder: Path) -> Iterator[Decision]:
-    """The decisions in the files of a folder, in order; holds one batch of them."""
-    for path in sorted(folder.iterdir()):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                yield from (Decision(**row) for row in batch.to_pylist())
+def to_decisions(frames: Iterable[pl.DataFrame]) -> Iterator[Decision]:
+    """The rows of frames in `curate.filtering.decide.SCHEMA`, one by one."""
+    for frame in frames:
+        for row in frame.iter_rows(named=True):
+            yield Decision(**row)

@@ -7,19 +7,19 @@ of the rule set, so an interrupted stage goes on where it stopped; the card come
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import polars as pl
-
 from curate.card import publish_cards
-from curate.filtering.copying import joined, write_files
-from curate.filtering.decide import write_decisions
+from curate.filtering.copying import Progress, copy_shard
+from curate.filtering.counts import Counts
+from curate.filtering.in_order import in_order
+from curate.filtering.indexing import index_shard
 from curate.filtering.manifest import Manifest, forget_others, read_manifests, register, replace_if_changed
-from curate.filtering.removals import write_by_label, write_removed
-from curate.filtering.result import FilterResult, tally
-from curate.filtering.rows import Row, read_decisions
+from curate.filtering.removals import Removals
+from curate.filtering.result import FilterResult, to_result
+from curate.filtering.sinking import sink
 from curate.filtering.stage import Stage, prepare
 from curate.policy import Policy
 from curate.retrying_store import scratch_file
@@ -28,8 +28,8 @@ from curate.sources.base import Source
 from curate.store import Store
 from curate.types import ShardRef
 
-Progress = Callable[[int], object]
-"""Called with a number of samples whenever so many more are in their splits."""
+INDEX_LANES = 4
+"""Shards that are indexed at once. Half of the time goes to the disk, which takes several files as fast as one."""
 
 
 def run_filter(
@@ -77,62 +77,34 @@ def _finished(stage: Stage) -> FilterResult | None:
     if not same or same[0].result is None:
         return None
     result = FilterResult(**same[0].result)
-    there = {part: len(_present(stage, part)) for part in result.files}
+    there = {part: len(stage.present_in(part)) for part in result.files}
     return result if there == dict(result.files) else None
 
 
-def _present(stage: Stage, part: str) -> set[str]:
-    """Full names of the files of this rule set that are already in `part`."""
-    ending = f"-{stage.manifest.digest}.{stage.form.suffix}"
-    return {f"splits/{part}/{name}" for name in stage.store.names(f"splits/{part}") if name.endswith(ending)}
-
-
 def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progress: Progress) -> FilterResult:
+    counts = Counts(stage.dataset)
     with _scratch_folder(stage.store) as folder:
-        for shard in stage.shards:
-            _decide_shard(stage, shard.id, folder / shard.id)
-        decisions = pl.scan_parquet([path for shard in stage.shards for path in sorted((folder / shard.id).iterdir())])
-        result = tally(stage, decisions, pending=pending)
-        _copy_all(stage, sources, folder, progress)
-        _publish_table(stage, "removed", lambda path: write_removed(decisions, stage.dataset, path))
+        removed = Removals(folder, stage.dataset)
+        for shard in _write_shards(stage, sources, removed, progress):
+            counts.add(shard)
+        _publish_table(stage, "removed", removed.write)
         if stage.dataset.label:
-            _publish_table(stage, "labels", lambda path: write_by_label(decisions, stage.dataset, path))
-    return result
+            _publish_table(stage, "labels", lambda path: sink(counts.labels().lazy(), path, "zstd"))
+    return to_result(stage, counts, pending=pending)
 
 
-def _decide_shard(stage: Stage, shard: str, folder: Path) -> None:
-    rows = max(commits[shard].rows for commits in stage.commits.values())
-    with stage.annotations(shard) as annotations:
-        write_decisions(annotations, rows, stage.rules, stage.settings, folder)
-
-
-def _copy_all(stage: Stage, sources: Mapping[str, Source], folder: Path, progress: Progress) -> None:
-    present = {name for part in stage.manifest.parts for name in _present(stage, part)}
-    for shard in stage.shards:
-        own = folder / shard.id
-        parts = (
-            pl.scan_parquet(own / "*.parquet")
-            .select(pl.col("part").unique().sort())
-            .collect(engine="streaming")["part"]
-        )
-        names = {part: stage.manifest.file(part, shard.id, stage.form.suffix) for part in parts}
-        missing = {part: name for part, name in names.items() if name not in present}
-        rows = _counted(_rows(stage, shard, sources, own), progress)
-        if missing:
-            write_files(rows, missing, stage.form, stage.store, stage.settings, stage.dataset)
-
-
-def _rows(stage: Stage, shard: ShardRef, sources: Mapping[str, Source], folder: Path) -> Iterator[Row]:
-    decisions = read_decisions(folder)
-    if stage.form.copies:
-        return joined(shard, sources[shard.format], stage.dataset, decisions)
-    return (Row(decision=decision) for decision in decisions)
-
-
-def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
-    for row in rows:
-        yield row
-        progress(1)
+def _write_shards(
+    stage: Stage, sources: Mapping[str, Source], removed: Removals, progress: Progress
+) -> Iterator[Counts]:
+    """The counts of each shard, whose files are then all there."""
+    present = stage.present()
+    positions = range(len(stage.shards))
+    if stage.form.open is not None:
+        yield from (copy_shard(stage, n, sources, present, removed, progress) for n in positions)
+        return
+    for counted in in_order(lambda n: index_shard(stage, n, present, removed), positions, INDEX_LANES):
+        progress(counted.rows)
+        yield counted
 
 
 def _publish_table(stage: Stage, what: str, write: Callable[[Path], None]) -> None:

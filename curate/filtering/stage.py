@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from curate.errors import InputError
+from curate.filtering.decide import SCHEMA, decide_windows
 from curate.filtering.formats import FORMATS
 from curate.filtering.manifest import Manifest, digest_of
 from curate.filtering.rules import CLEAN, Rules, compile_rules
@@ -53,6 +54,31 @@ class Stage:
         with ExitStack() as files:
             paths = {p: files.enter_context(self.store.local(annotation_name(p, shard))) for p in self.commits}
             yield {policy: pl.scan_parquet(path) for policy, path in paths.items()}
+
+    @property
+    def short_columns(self) -> list[str]:
+        """Columns of a decision without the long texts: what is counted, indexed, and kept of a removed sample."""
+        long = {"rationale"} if self.dataset.label else {"rationale", "meta"}
+        return [name for name in SCHEMA.names() if name not in long]
+
+    def decisions(self, shard: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """What becomes of a shard's samples, in order, a window of rows at a time; see `decide_windows`."""
+        rows = max(commits[shard].rows for commits in self.commits.values())
+        with self.annotations(shard) as annotations:
+            yield from decide_windows(annotations, rows, self.rules, self.settings, columns)
+
+    def file(self, part: str, shard: str) -> str:
+        """Name of a shard's file in `part`."""
+        return self.manifest.file(part, shard, self.form.suffix)
+
+    def present(self) -> set[str]:
+        """Names of the files of this rule set that are there already."""
+        return {name for part in self.manifest.parts for name in self.present_in(part)}
+
+    def present_in(self, part: str) -> list[str]:
+        """Of these the ones in one part."""
+        ending = f"-{self.manifest.digest}.{self.form.suffix}"
+        return [f"splits/{part}/{name}" for name in self.store.names(f"splits/{part}") if name.endswith(ending)]
 
 
 def prepare(

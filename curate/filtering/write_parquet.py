@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from curate.filtering.rows import Row
 from curate.filtering.writer import Format
 from curate.settings import DatasetSettings, FilterSettings
-from curate.types import Sample
 
 GROUP_BYTES = 128 * 2**20
 
@@ -77,9 +76,7 @@ class ParquetWriter:
     def add(self, row: Row) -> None:
         """See `SplitWriter`."""
         sample = row.sample
-        if sample is None:
-            raise AssertionError("a Parquet split holds the samples themselves")
-        self._held.append(self._record(row, sample))
+        self._held.append(self._record(row))
         self._bytes += len(sample.image or b"") + sum(map(len, sample.sidecar.values()))
         if len(self._held) >= self._group_rows or self._bytes >= GROUP_BYTES:
             self._flush()
@@ -89,7 +86,8 @@ class ParquetWriter:
         self._flush()
         self._writer.close()
 
-    def _record(self, row: Row, sample: Sample) -> dict[str, object]:
+    def _record(self, row: Row) -> dict[str, object]:
+        sample = row.sample
         plain = {name: getattr(row.decision, name, None) for name in SCHEMA.names}
         caption = sample.meta.get(self._caption) if self._caption else None
         return plain | {
