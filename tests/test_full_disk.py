@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from curate.filtering.sinking import sink
+from curate.filtering.sinking import sink, spill
 from tests.jobs import command, curate, environment, fake_run, write_tar
 from tests.storage_faults import leftovers, tables
 
@@ -38,9 +38,10 @@ def expected(shards, tmp_path_factory):
     return tables(folder), sum(sizes)
 
 
-def test_what_polars_cannot_write_is_an_error_of_the_disk():
+@pytest.mark.parametrize("write", [lambda table, path: sink(table.lazy(), path, "zstd"), spill], ids=["sink", "spill"])
+def test_what_polars_cannot_write_is_an_error_of_the_disk(write):
     with pytest.raises(OSError, match="No space left on device") as caught:
-        sink(pl.LazyFrame({"a": range(100_000)}), Path("/dev/full"), "zstd")
+        write(pl.DataFrame({"a": range(100_000)}), Path("/dev/full"))
     assert caught.value.errno == errno.ENOSPC
 
 

@@ -19,7 +19,7 @@ from curate.store import Store
 
 FOLDER = "splits"
 CARD = "README.md"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Changes whenever the same decisions would be written differently."""
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from curate.filtering.counts import source_label
 from curate.filtering.decide import SCHEMA
 from curate.filtering.rules import CLEAN
-from curate.filtering.sinking import sink
+from curate.filtering.sinking import sink, spill
 from curate.settings import DatasetSettings
 
 _COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]
@@ -44,12 +44,12 @@ class Removals:
         """
         removed = self._removed(decisions.lazy()).collect()
         if len(removed):
-            sink(removed.lazy(), self._folder / f"{shard:09d}-{window:09d}.parquet", "lz4")
+            spill(removed, self._folder / f"{shard:09d}-{window:09d}.arrow")
 
     def write(self, path: Path) -> None:
         """Write one row for each removed sample: what it was, where it went and why."""
         files = sorted(self._folder.iterdir())
-        sink(pl.scan_parquet(files) if files else self._none(), path, "zstd")
+        sink(pl.scan_ipc(files) if files else self._none(), path, "zstd")
 
     def _removed(self, decisions: pl.LazyFrame) -> pl.LazyFrame:
         return decisions.filter(pl.col("split") != CLEAN).select(*_COLUMNS, source_label(self._label))

@@ -37,7 +37,7 @@ _RATIONALE = "The picture shows what the policy lists under this category, item 
 def write_judged_run(folder: Path, shards: int) -> Path:
     """A run's folder with `shards` judged shards of `ROWS_PER_SHARD` rows each, ready for `curate filter`."""
     store = LocalStore(folder)
-    settings = compose_settings(["+dataset=laion_subset", "engine=fake", f"output.dir={folder}"])
+    settings = compose_settings(["+dataset=laion_subset", "dataset.label=null", "engine=fake", f"output.dir={folder}"])
     refs = [_shard(number) for number in range(shards)]
     open_run(store, settings, plan_of(refs, None), {POLICY: Fingerprint(digest="f", parts={})})
     templates = [_file(seed) for seed in range(min(shards, DIFFERENT))]
@@ -82,7 +82,7 @@ def _file(seed: int) -> bytes:
 def _rows(rng: np.random.Generator) -> pa.Table:
     """About 1 % not judged, 5 % unsafe with a rationale; every picture has a caption and an address."""
     rows = ROWS_PER_SHARD
-    p_unsafe = (rng.random(rows) ** 4.5).astype(np.float32)
+    p_unsafe = (rng.random(rows) ** 12).astype(np.float32)
     judged = rng.random(rows) > 0.01
     unsafe = judged & (p_unsafe > 0.5)
     code = rng.integers(1, 10, rows).astype(str)
