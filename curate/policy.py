@@ -47,13 +47,19 @@ class Category(BaseModel):
 
 
 class Policy(BaseModel):
-    """A policy: categories by code, in order. `text`, where given, is rendered verbatim instead of the categories."""
+    """A policy: categories by code, in order.
+
+    Attributes:
+        text: rendered verbatim instead of the categories.
+        brief: rendered as its categories alone, for models that were tuned to answer without being told how.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     categories: dict[str, Category] = Field(min_length=1)
     text: str | None = None
+    brief: bool = False
 
 
 def load_policy(data: Mapping[str, Any], name: str | None = None) -> Policy:

@@ -78,6 +78,8 @@ def _category_strings(policy: Policy) -> tuple[str, ...]:
 def _rendered(policy: Policy) -> str:
     strings = _category_strings(policy)
     blocks = ["\n".join((f"{code}: {c.name}", *_body(c))) for code, c in policy.categories.items()]
+    if policy.brief:
+        return "\n\n".join((*blocks, strings[-1]))
     steps = _STEPS.format(na=strings[-1])
     template = _TEMPLATE.format(categories=json.dumps(strings, ensure_ascii=False))
     return "\n\n".join((_INSTRUCTION, *blocks, strings[-1], steps, template))

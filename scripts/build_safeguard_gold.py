@@ -21,6 +21,7 @@ from curate.prompts import render_policy
 from curate.tuning.augment import relax
 
 HERE = Path(__file__).resolve().parent / "safeguard"
+POLICY = HERE.parent.parent / "conf" / "policy" / "drawings.yaml"
 ADDED = pa.schema([("policy", pa.string()), ("exception", pa.bool_()), ("relaxed", pa.string())])
 ROWS_PER_GROUP = 64
 
@@ -45,7 +46,7 @@ def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=HERE / "gold" / "gold.parquet")
-    parser.add_argument("--policy", type=Path, default=HERE / "policy.yaml", help="YAML file of a policy")
+    parser.add_argument("--policy", type=Path, default=POLICY, help="YAML file of a policy")
     parser.add_argument("out", type=Path, help="Parquet file to write")
     arguments = parser.parse_args()
     pictures = pq.read_table(arguments.pictures)

@@ -32,7 +32,7 @@ from safeguard.labels import kept, read_labels  # noqa: E402
 from safeguard.rows import key_of, template_of  # noqa: E402
 from safeguard.split import GOLD_PER_OBJECT, UNSEEN_STYLES, WANTED_GOLD, object_group, split_of  # noqa: E402
 
-POLICY = load_policy(yaml.safe_load((SCRIPTS / "safeguard" / "policy.yaml").read_text(encoding="utf-8")))
+POLICY = load_policy(yaml.safe_load((SCRIPTS.parent / "conf" / "policy" / "drawings.yaml").read_text(encoding="utf-8")))
 LABELS = read_labels()
 KEPT = kept(LABELS)
 

@@ -42,6 +42,9 @@ GREEDY = 12
 RECIPES = {
     "llava_onevision": (
         "tune=builtin",
+        "tune.share_policy=false",
+        "tune.precision=float32",
+        "tune.weight_decay=0",
         "tune.train_vision_tower=false",
         "tune.train_projector=false",
         "tune.learning_rate=5e-3",

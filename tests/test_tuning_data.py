@@ -84,6 +84,18 @@ def test_draws_are_one_to_three_other_categories_and_all_different(case: Case, s
         assert drawn == [case]
 
 
+@given(cases(), seeds, st.integers(0, 3))
+def test_a_safe_image_is_drawn_under_other_policies_as_often_as_wanted(case: Case, seed: int, wanted: int):
+    drawn = augmented(case, seed, wanted)
+    if case.rating is Rating.UNSAFE:
+        assert drawn == augmented(case, seed)
+        return
+    others = drawn[1:]
+    assert len(others) == wanted or len(enforced(case)) < 4
+    assert all(enforced(one) and enforced(one) < enforced(case) for one in others)
+    assert all((one.rating, one.category, one.exception) == (case.rating, case.category, False) for one in others)
+
+
 def test_an_unsafe_image_under_a_usual_policy_makes_five_cases(default_policy: Policy):
     case = Case(key="k", split="train", policy=default_policy, rating=Rating.UNSAFE, category="O6")
     drawn = Counter(one.augmentation for one in augmented(case, 0))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from tuning_cases import POLICY, png
 
@@ -17,10 +23,12 @@ from curate.released_keys import released
 from curate.testing import tiny_models
 from curate.tuning.augment import Case
 from curate.tuning.conversations import messages_of
-from curate.tuning.encoding import IGNORED, PLACEHOLDERS, Encoder
-from curate.tuning.loop import total_steps, training_order
+from curate.tuning.encoding import IGNORED, PLACEHOLDERS, Batch, Encoder
+from curate.tuning.loop import total_steps
+from curate.tuning.order import Draws, grouped_order, training_order
 from curate.tuning.parts import part_of, prepare
 from curate.tuning.settings import LoraSettings, TuneSettings
+from curate.tuning.shared_prefix import continued
 from curate.types import Rating
 from curate.verdicts import ANSWER_PREFIX
 
@@ -137,3 +145,66 @@ def test_the_order_is_one_permutation_after_the_other():
     settings = TuneSettings(name="test", epochs=3)
     assert total_steps(10, 4, settings) == 8
     assert total_steps(10, 4, settings.model_copy(update={"max_steps": 5})) == 5
+
+
+def loss_and_gradient(model: Any, batch: Batch) -> tuple[float, torch.Tensor]:
+    inputs = dict(batch.inputs)
+    if batch.prefix is not None:
+        inputs["past_key_values"] = continued(model, batch.prefix, len(batch.labels))
+    logits = model(**inputs, logits_to_keep=batch.labels.shape[1] + 1).logits[:, :-1]
+    loss = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+    model.zero_grad()
+    loss.backward()
+    return loss.item(), model.get_input_embeddings().weight.grad.clone()
+
+
+def test_a_policy_computed_once_for_a_batch_changes_neither_loss_nor_gradient(tmp_path: Path):
+    folder = tiny_models.build(tmp_path, "llava_onevision", [render_policy(POLICY)], tiny_models.Size(grid=1))
+    processor, model = AutoProcessor.from_pretrained(folder), AutoModelForImageTextToText.from_pretrained(folder)
+    whole, shared = (Encoder(processor, "llava_onevision", "policy_first", 4096, share=s) for s in (False, True))
+    chosen = rows("policy_first")
+    assert shared(chosen).inputs["input_ids"].shape[1] < whole(chosen).inputs["input_ids"].shape[1] / 2
+    loss, gradient = loss_and_gradient(model, whole(chosen))
+    loss_shared, gradient_shared = loss_and_gradient(model, shared(chosen))
+    assert loss_shared == pytest.approx(loss, rel=1e-5)
+    assert torch.allclose(gradient_shared, gradient, atol=1e-5)
+
+
+def test_rows_that_begin_differently_share_nothing(processor: Any, architecture: str):
+    policy = POLICY.model_copy(update={"name": "other", "brief": True})
+    other = {**rows("policy_first")[0], "messages": messages_of(replace(CASES[0], policy=policy), "policy_first")}
+    batch = Encoder(processor, architecture, "policy_first", 4096, share=True)([rows("policy_first")[0], other])
+    assert batch.prefix is None
+    assert "position_ids" not in batch.inputs
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.integers(1, 5), st.integers(0, 9))
+def test_grouped_rows_stand_batch_by_batch_under_one_policy(policies: list[str], batch: int, seed: int):
+    order = grouped_order(policies, 2 * len(policies), batch, seed)
+    for one_pass in (order[: len(policies)], order[len(policies) :]):
+        assert sorted(one_pass) == list(range(len(policies)))
+        full = sum(policies.count(name) // batch for name in set(policies))
+        groups = [one_pass[i * batch : (i + 1) * batch] for i in range(full)]
+        assert all(len({policies[row] for row in group}) == 1 for group in groups)
+
+
+def test_an_image_varies_from_draw_to_draw_and_the_same_draw_is_the_same(processor: Any, architecture: str):
+    picture = io.BytesIO()
+    Image.effect_mandelbrot((60, 60), (-2, -1, 1, 1), 40).convert("RGB").save(picture, "PNG")
+    row = {**rows("image_first")[0], "image": {"bytes": picture.getvalue(), "path": None}}
+    varying = Encoder(processor, architecture, "image_first", 4096, vary=3)
+    first, again, second = (varying([{**row, "draw": draw}]).inputs["pixel_values"] for draw in (0, 0, 1))
+    plain = Encoder(processor, architecture, "image_first", 4096)([row]).inputs["pixel_values"]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, plain)
+    assert torch.equal(varying([row]).inputs["pixel_values"], plain), "held out rows are no draws"
+
+
+def test_a_draw_says_its_number():
+    drawn = Draws([{"key": "a"}, {"key": "b"}], [1, 1, 0])
+    assert [drawn[i] for i in range(len(drawn))] == [
+        {"key": "b", "draw": 0},
+        {"key": "b", "draw": 1},
+        {"key": "a", "draw": 2},
+    ]

@@ -123,24 +123,15 @@ def train_tokenizer(texts: Iterable[str], size: int, chat_template: str) -> Qwen
 
 
 def build_llava_onevision(
-    texts: Iterable[str] = (), size: Size = Size(), seed: int = 0
+    texts: Iterable[str] = (), size: Size = Size(), seed: int = 0, tower: SiglipVisionConfig | None = None
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """A tiny LLaVA-OneVision: Qwen2 decoder, SigLIP tower, any-resolution tiles."""
+    """A tiny LLaVA-OneVision: Qwen2 decoder, SigLIP tower (by default a tiny one), any-resolution tiles."""
     tokenizer = train_tokenizer(texts, size.vocabulary, ONEVISION_TEMPLATE)
     sides = range(1, size.grid + 1)
     pinpoints = [[h * size.tile, w * size.tile] for h in sides for w in sides]
     config = LlavaOnevisionConfig(
         text_config=Qwen2Config(**_decoder(size, len(tokenizer), tokenizer.eos_token_id)),
-        vision_config=SiglipVisionConfig(
-            hidden_size=size.vision_width,
-            intermediate_size=size.vision_width * 2,
-            num_hidden_layers=size.vision_layers,
-            num_attention_heads=max(1, size.vision_width // 64),
-            image_size=size.tile,
-            patch_size=14,
-            vision_use_head=False,
-            initializer_range=size.init_std,
-        ).to_dict(),
+        vision_config=(tower or _tower(size)).to_dict(),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=pinpoints,
@@ -229,6 +220,19 @@ def save(
 def build(folder: Path, architecture: str, texts: Iterable[str] = (), size: Size = Size(), seed: int = 0) -> Path:
     """Build and save a tiny checkpoint; the same arguments give the same weights."""
     return save(*BUILDERS[architecture](texts, size, seed), folder, architecture)
+
+
+def _tower(size: Size) -> SiglipVisionConfig:
+    return SiglipVisionConfig(
+        hidden_size=size.vision_width,
+        intermediate_size=size.vision_width * 2,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=max(1, size.vision_width // 64),
+        image_size=size.tile,
+        patch_size=14,
+        vision_use_head=False,
+        initializer_range=size.init_std,
+    )
 
 
 def _square(size: Size) -> dict[str, int]:

@@ -59,20 +59,18 @@ def relax(policy: Policy, codes: Collection[str]) -> Policy:
     return policy.model_copy(update={"categories": categories})
 
 
-def augmented(case: Case, seed: int) -> list[Case]:
+def augmented(case: Case, seed: int, safe_draws: int = 0) -> list[Case]:
     """`case` itself; for an unsafe one also the draws that keep its label and the one that turns it to Safe.
 
     A policy of one enforced category has neither: nothing else can be relaxed, and relaxing it leaves no policy.
+    A safe case is the same under any policy that relaxes something, and is drawn `safe_draws` times.
     """
     if case.rating is Rating.SAFE:
-        return [case]
-    others = [code for code, c in case.policy.categories.items() if c.enforced and code != case.category]
+        return [case, *_relaxed(case, _enforced(case), seed, safe_draws)]
+    others = [code for code in _enforced(case) if code != case.category]
     if not others:
         return [case]
-    kept = [
-        replace(case, policy=relax(case.policy, codes), augmentation="others")
-        for codes in _draws(others, _generator(case, seed))
-    ]
+    kept = _relaxed(case, others, seed, OTHERS_DRAWS)
     turned = replace(
         case,
         policy=relax(case.policy, {case.category}),
@@ -99,13 +97,25 @@ def balanced(cases: Sequence[Case], seed: int) -> list[Case]:
     return [replace(case, copies=counts.get(id(case), 1)) for case in cases]
 
 
-def _draws(others: Sequence[str], generator: random.Random) -> list[frozenset[str]]:
-    """Different sets of 1 to 3 categories, every size equally likely; fewer where there are not so many sets."""
-    most = min(MOST_OTHERS, len(others))
-    possible = sum(comb(len(others), size) for size in range(1, most + 1))
+def _enforced(case: Case) -> list[str]:
+    return [code for code, category in case.policy.categories.items() if category.enforced]
+
+
+def _relaxed(case: Case, codes: Sequence[str], seed: int, count: int) -> list[Case]:
+    """`case` under `count` policies that relax some of `codes` and leave something enforced, with its label."""
+    most = min(MOST_OTHERS, len(_enforced(case)) - 1)
+    return [
+        replace(case, policy=relax(case.policy, drawn), augmentation="others")
+        for drawn in _draws(codes, most, count, _generator(case, seed))
+    ]
+
+
+def _draws(codes: Sequence[str], most: int, count: int, generator: random.Random) -> list[frozenset[str]]:
+    """Different sets of 1 to `most` categories, every size equally likely; fewer where there are not so many sets."""
+    possible = sum(comb(len(codes), size) for size in range(1, most + 1))
     drawn: dict[frozenset[str], None] = {}
-    while len(drawn) < min(OTHERS_DRAWS, possible):
-        drawn[frozenset(generator.sample(others, generator.randint(1, most)))] = None
+    while len(drawn) < min(count, possible):
+        drawn[frozenset(generator.sample(codes, generator.randint(1, most)))] = None
     return list(drawn)
 
 

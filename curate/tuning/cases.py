@@ -48,7 +48,7 @@ def make_cases(gold: Gold, policy: Policy, named: PolicyNamed, settings: DataSet
             continue
         case = _case(row, policies[row["policy"]], split, gold.source)
         texts = Texts(rationale=row["rationale"], template=row["template"])
-        drawn = augmented(case, settings.seed) if settings.augment else [case]
+        drawn = augmented(case, settings.seed, settings.safe_draws) if settings.augment else [case]
         cases += [replace(one, rationale=written(one, texts)) for one in drawn]
     if not any(case.split == TRAIN for case in cases):
         raise InputError(f"{gold.source}: no row is in the split 'train'; say so in the column split, or leave it out")

@@ -151,10 +151,14 @@ def digest(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversations:
-    """What tuning reads: `datasets.Dataset` of FEATURES with images as their bytes; `dev` may be None."""
+    """What tuning reads: `datasets.Dataset` of FEATURES with images as their bytes; `dev` may be None.
+
+    `policies` are the texts of those of the training split.
+    """
 
     train: Any
     dev: Any | None
+    policies: list[str]
 
 
 def load(folder: Path, cache: Path) -> Conversations:
@@ -165,7 +169,14 @@ def load(folder: Path, cache: Path) -> Conversations:
     """
     if not (folder / CARD).is_file() or not list(folder.glob("train-*.parquet")):
         raise InputError(f"data={folder}: holds no finished training data; make them with `tune data output.dir=...`")
-    return Conversations(train=_split(folder, "train", cache), dev=_split(folder, "dev", cache))
+    train: Any = _split(folder, "train", cache)
+    dev = _split(folder, "dev", cache)
+    columns = ["key", "image", "messages"]
+    return Conversations(
+        train=train.select_columns(columns),
+        dev=dev and dev.select_columns(columns),
+        policies=train["policy"][:] if "policy" in train.column_names else [],
+    )
 
 
 def _split(folder: Path, split: str, cache: Path) -> Any | None:
@@ -175,4 +186,4 @@ def _split(folder: Path, split: str, cache: Path) -> Any | None:
     rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache))
     if missing := {"image", "messages"} - set(rows.column_names):
         raise InputError(f"data={folder}: no column {sorted(missing)[0]} in {files[0]}; make them with `tune data`")
-    return rows.select_columns(["key", "image", "messages"]).cast_column("image", datasets.Image(decode=False))
+    return rows.cast_column("image", datasets.Image(decode=False))

@@ -19,6 +19,8 @@ from curate.errors import InputError
 from curate.images import decode
 from curate.settings import DatasetSettings
 from curate.tuning.conversations import read_messages
+from curate.tuning.shared_prefix import split_prefix
+from curate.tuning.vary import varied
 from curate.verdicts import ANSWER_PREFIX
 
 IGNORED = -100
@@ -26,6 +28,9 @@ IGNORED = -100
 
 PLACEHOLDERS: Mapping[str, str] = {"qwen2_5_vl": "<|vision_start|><|image_pad|><|vision_end|>"}
 """What stands for an image in the text, by architecture; "<image>" for all others."""
+
+_SEEDS = 2**40
+"""More than there are draws, so that no two seeds share one."""
 
 _LIMITS = DatasetSettings(name="training", shards=["-"])
 
@@ -38,11 +43,13 @@ class Batch:
         inputs: what the model takes: input_ids and attention_mask of (rows, length), and the images.
         labels: (rows, answer length), the last positions of input_ids; IGNORED where a row's answer is shorter.
         tokens: how many labels count.
+        prefix: (1, length), tokens that all rows have before those in `inputs`; None for none.
     """
 
     inputs: dict[str, torch.Tensor]
     labels: torch.Tensor
     tokens: int
+    prefix: torch.Tensor | None = None
 
 
 class Encoder:
@@ -53,13 +60,26 @@ class Encoder:
         architecture: a key of `curate.models.ARCHITECTURES`.
         layout: that the conversations must have.
         context: most tokens a row may have.
+        vary: seed of the variations of rows that say which `draw` they are; None leaves all images as they are.
+        share: whether to take what all rows of a batch begin with out of them, as their prefix.
     """
 
-    def __init__(self, processor: Any, architecture: str, layout: Layout, context: int) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        architecture: str,
+        layout: Layout,
+        context: int,
+        *,
+        vary: int | None = None,
+        share: bool = False,
+    ) -> None:
         self._processor = processor
         self._placeholder = PLACEHOLDERS.get(architecture, "<image>")
         self._layout = layout
         self._context = context
+        self._vary = vary
+        self._share = share
         processor.tokenizer.padding_side = "left"
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -71,7 +91,7 @@ class Encoder:
         turns = [self._turns(row) for row in rows]
         answers = [self._tokens(answer) for _, answer in turns]
         inputs = self._processor(
-            images=[_image(row) for row in rows],
+            images=[self._image(row) for row in rows],
             text=[prompt + answer for prompt, answer in turns],
             padding=True,
             add_special_tokens=self._adds_bos(turns[0][0]),
@@ -82,7 +102,17 @@ class Encoder:
         for row, answer in enumerate(answers):
             labels[row, -len(answer) :] = torch.tensor(answer)
         self._check_border(inputs["input_ids"], labels)
-        return Batch(inputs=dict(inputs), labels=labels, tokens=int((labels != IGNORED).sum()))
+        prefix, inputs = self._shared(dict(inputs))
+        return Batch(inputs=inputs, labels=labels, tokens=int((labels != IGNORED).sum()), prefix=prefix)
+
+    def _shared(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
+        return split_prefix(inputs, self._processor.image_token_id) if self._share else (None, inputs)
+
+    def _image(self, row: Mapping[str, Any]) -> Image:
+        image = decode(row["image"]["bytes"], max_bytes=_LIMITS.max_bytes, max_pixels=_LIMITS.max_pixels).image
+        if self._vary is None or "draw" not in row:
+            return image
+        return varied(image, self._vary * _SEEDS + row["draw"])
 
     def _turns(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """The prompt up to where the answer begins, and the answer with its end."""
@@ -114,7 +144,3 @@ class Encoder:
         end = tokens[:, -labels.shape[1] :]
         if not torch.equal(end[labels != IGNORED], labels[labels != IGNORED]):
             raise InputError("model.path: its tokenizer has no border where an answer begins; take another checkpoint")
-
-
-def _image(row: Mapping[str, Any]) -> Image:
-    return decode(row["image"]["bytes"], max_bytes=_LIMITS.max_bytes, max_pixels=_LIMITS.max_pixels).image

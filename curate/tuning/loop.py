@@ -26,7 +26,9 @@ from transformers import get_scheduler
 from curate.tuning.dataset import Conversations
 from curate.tuning.encoding import IGNORED, Batch, Encoder
 from curate.tuning.history import History, draw_curve
+from curate.tuning.order import Draws, grouped_order, training_order
 from curate.tuning.settings import TuneSettings
+from curate.tuning.shared_prefix import continued
 
 CHECKPOINTS = "checkpoints"
 
@@ -117,9 +119,13 @@ class Loop:
         return step % every == 0 or step == self.steps
 
     def _batches(self, done: int) -> Iterator[Batch]:
-        train = self._data.train
-        order = training_order(len(train), self.steps * self._group(), self._settings.seed)
-        return iter(self._loader(train, order[done * self._group() :]))
+        drawn = Draws(self._data.train, self._order(self.steps * self._group()))
+        return iter(self._loader(drawn, range(done * self._group(), len(drawn))))
+
+    def _order(self, length: int) -> list[int]:
+        if self._settings.share_policy:
+            return grouped_order(self._data.policies, length, self._settings.batch, self._settings.seed)
+        return training_order(len(self._data.train), length, self._settings.seed)
 
     def _loader(self, rows: Any, order: Sequence[int]) -> DataLoader[Batch]:
         own = order[self.accelerator.process_index :: self.accelerator.num_processes]
@@ -157,7 +163,10 @@ class Loop:
         """Sum of the cross-entropies of the batch's answer tokens."""
         inputs = {name: tensor.to(self.accelerator.device) for name, tensor in batch.inputs.items()}
         kept = batch.labels.shape[1] + 1
-        logits = self.model(**inputs, logits_to_keep=kept, use_cache=False).logits[:, :-1]
+        if batch.prefix is not None:
+            prefix = batch.prefix.to(self.accelerator.device)
+            inputs["past_key_values"] = continued(self.model, prefix, len(batch.labels))
+        logits = self.model(**inputs, logits_to_keep=kept, use_cache=batch.prefix is not None).logits[:, :-1]
         labels = batch.labels.to(logits.device)
         return cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
@@ -200,15 +209,6 @@ def total_steps(rows: int, group: int, settings: TuneSettings) -> int:
     """Optimizer steps of the whole tuning; `group` conversations each."""
     steps = math.ceil(settings.epochs * rows / group)
     return steps if settings.max_steps is None else min(steps, settings.max_steps)
-
-
-def training_order(rows: int, length: int, seed: int) -> list[int]:
-    """Indices of rows, one permutation after the other; the same arguments give the same order."""
-    order: list[int] = []
-    for epoch in range(math.ceil(length / rows)):
-        generator = torch.Generator().manual_seed(seed + epoch)
-        order += torch.randperm(rows, generator=generator).tolist()
-    return order[:length]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -17,6 +17,8 @@ class DataSettings(Group):
         seed: of the augmentations, the split and the balance.
         dev: share of images held out where the gold set has no column `split`.
         augment: whether to draw policies; without it each row of the gold set stands once under its own.
+        safe_draws: draws for each safe image as well, up to three. The paper makes none; without them a policy that
+            declares something non-violating tells a small model by itself that the image is one of the unsafe ones.
         balance: whether to repeat the rarer rating in the training split.
     """
 
@@ -24,6 +26,7 @@ class DataSettings(Group):
     seed: int = 0
     dev: Annotated[float, Field(ge=0, lt=1)] = 0.05
     augment: bool = True
+    safe_draws: Annotated[int, Field(ge=0, le=3)] = 0
     balance: bool = True
 
 
@@ -43,6 +46,10 @@ class TuneSettings(Group):
         base: checkpoint that is tuned where no `model=` is given.
         lora: adapters in place of training the language model itself.
         train_vision_tower, train_projector: whether these are trained too.
+        vary_images: mirrors, turns, scales, moves and recolours an image anew each time it is trained on. For small
+            sets of drawings; text in a mirrored image reads backwards.
+        share_policy: puts conversations under the same policy into one batch and computes the policy once for it; for
+            models that read the policy before the image, and one process.
         epochs: passes over the training split.
         max_steps: optimizer steps after which to stop, however many epochs that is.
         learning_rate: at its highest.
@@ -64,6 +71,8 @@ class TuneSettings(Group):
     lora: LoraSettings | None = None
     train_vision_tower: bool = False
     train_projector: bool = False
+    vary_images: bool = False
+    share_policy: bool = False
     epochs: Annotated[float, Field(gt=0)] = 3
     max_steps: Annotated[int, Field(gt=0)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5

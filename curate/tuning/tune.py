@@ -40,10 +40,18 @@ def tune(settings: TuneSettings, model: ModelSettings, data: Path, folder: Path)
     # A frozen base needs no more than it computes in; what is trained keeps small updates only in float32.
     half = settings.lora is not None and settings.precision == "bfloat16"
     checkpoint = load_checkpoint(model, torch.bfloat16 if half else torch.float32)
+    _check_shared(settings, model, checkpoint)
     trained = prepare(checkpoint.model, settings)
     if settings.gradient_checkpointing:
         trained.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    encoder = Encoder(checkpoint.processor, checkpoint.architecture, model.layout, checkpoint.context)
+    encoder = Encoder(
+        checkpoint.processor,
+        checkpoint.architecture,
+        model.layout,
+        checkpoint.context,
+        vary=settings.seed if settings.vary_images else None,
+        share=settings.share_policy,
+    )
     loop = Loop(trained, encoder, load(data, folder / CACHE), settings, folder)
     loop.run()
     return _export(loop, checkpoint, settings, model, folder)
@@ -64,6 +72,14 @@ def _export(loop: Loop, checkpoint: Checkpoint, settings: TuneSettings, model: M
     for scrap in (CHECKPOINTS, CACHE):
         shutil.rmtree(folder / scrap, ignore_errors=True)
     return written
+
+
+def _check_shared(settings: TuneSettings, model: ModelSettings, checkpoint: Checkpoint) -> None:
+    if settings.share_policy and (model.layout != "policy_first" or checkpoint.architecture == "qwen2_5_vl"):
+        raise InputError(
+            "tune.share_policy: needs a LLaVA that reads the policy before the image; "
+            "set model.layout=policy_first, or tune.share_policy=false"
+        )
 
 
 def _record(settings: TuneSettings, model: ModelSettings, data: Path) -> dict[str, Any]:

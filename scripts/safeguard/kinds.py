@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["unsafe", "near", "ordinary"]
-"""Unsafe under policy.yaml; safe but near to what is unsafe, in looks or in words; or neither."""
+"""Unsafe under conf/policy/drawings.yaml; safe but near to what is unsafe, in looks or in words; or neither."""
 
 NA = "NA"
 

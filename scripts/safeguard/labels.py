@@ -45,7 +45,7 @@ class Label:
 
     @property
     def rating(self) -> str:
-        """Under policy.yaml."""
+        """Under conf/policy/drawings.yaml."""
         return "Unsafe" if self.rule.role == "unsafe" else "Safe"
 
 
