@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from curate.asking import Asked, Asking
 from curate.committing import Identity, Pass
@@ -22,7 +23,8 @@ from curate.engines.base import Engine, Payload
 from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
 from curate.flow import Gate, GateClosed, Ticket, in_thread, uninterrupted
 from curate.ledger import Commit, commit_name
-from curate.preparing import Prepared, PreparerPool
+from curate.preparing import Prepared, PreparerPool, digest_of
+from curate.repeats import Turn, repeated
 from curate.settings import DatasetSettings
 from curate.sources import source_for
 from curate.sources.base import ShardBroken
@@ -36,6 +38,15 @@ REORDER_WINDOW = 4096
 
 Rows = list[tuple[Pass, Annotation]]
 Window = deque["asyncio.Task[Rows]"]
+
+
+class Due(NamedTuple):
+    """A sample without a row in a pass: what it is asked, the row kept from before, its turn among its repeats."""
+
+    pass_: Pass
+    question: Question | Unaskable
+    kept: Annotation | None
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +126,15 @@ async def _admit(
 ) -> None:
     """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
     ticket = await shop.gate.enter()
-    due = [(one, one.kept(sample.index)) for one in passes if sample.index >= one.start]
-    window.append(asyncio.create_task(_fates(sample, asked, shard, due, shop, ticket)))
+    due = [_due(one, sample, asked) for one in passes if sample.index >= one.start]
+    window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
     while window and (window[0].done() or len(window) > REORDER_WINDOW):
         await _deliver(await window[0], window, shop.tally)
+
+
+def _due(one: Pass, sample: Sample, asked: Asked) -> Due:
+    question = asked[one.policy]
+    return Due(one, question, one.kept(sample.index), one.repeats.turn(sample.sha256, question.policy))
 
 
 def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generator[tuple[Sample, Asked], None, None]:
@@ -126,7 +142,7 @@ def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generat
     start = min((one.start for one in passes), default=0)
     samples = source_for(shard.format).samples(shard, shop.dataset)
     for sample in islice(samples, start, shard.take):
-        yield sample, shop.asking(sample)
+        yield replace(sample, sha256=digest_of(sample)), shop.asking(sample)
 
 
 async def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
@@ -149,21 +165,23 @@ async def _abandon(window: Window, tally: Tally) -> None:
     await asyncio.gather(*window, return_exceptions=True)
 
 
-async def _fates(
-    sample: Sample,
-    asked: Asked,
-    shard: ShardRef,
-    due: Sequence[tuple[Pass, Annotation | None]],
-    shop: Workshop,
-    ticket: Ticket,
-) -> Rows:
-    """The one row of `sample` in every pass that has none yet: the row kept from before, or a new one."""
+async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Workshop, ticket: Ticket) -> Rows:
+    """The one row of `sample` in every pass that has none yet: kept from before, repeated, or a new one."""
     try:
-        new = {one.policy: asked[one.policy] for one, kept in due if kept is None}
+        known = [one.kept or await _repeated(sample, one.turn) for one in due]
+        new = {one.pass_.policy: one.question for one, row in zip(due, known, strict=True) if row is None}
         judged = await _judge(sample, shard, new, shop, ticket) if new else {}
-        return [(one, kept or judged[one.policy]) for one, kept in due]
+        rows = [row or judged[one.pass_.policy] for one, row in zip(due, known, strict=True)]
+        for one, row in zip(due, rows, strict=True):
+            one.turn.settle(row)
+        return [(one.pass_, row) for one, row in zip(due, rows, strict=True)]
     finally:
         ticket.leave()
+
+
+async def _repeated(sample: Sample, turn: Turn) -> Annotation | None:
+    label = await turn.earlier()
+    return None if label is None else repeated(label, sample, f"{label.shard}/{label.index}", _meta(sample))
 
 
 async def _judge(
@@ -225,8 +243,12 @@ def _blank(sample: Sample, shard: ShardRef, prepared: Prepared) -> Annotation:
         sha256=prepared.sha256,
         width=prepared.width,
         height=prepared.height,
-        meta=json.dumps(dict(sample.meta), ensure_ascii=False, default=str),
+        meta=_meta(sample),
     )
+
+
+def _meta(sample: Sample) -> str:
+    return json.dumps(dict(sample.meta), ensure_ascii=False, default=str)
 
 
 def _failed(row: Annotation, failure: Failure) -> Annotation:

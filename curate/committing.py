@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from curate.journal import Journal, read_rows
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
+from curate.repeats import Repeats
 from curate.retrying_store import scratch_file
 from curate.store import Store
 from curate.types import Annotation, Damage, Rating, ShardRef
@@ -44,6 +45,7 @@ class Pass:
         checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
         self.journal = Journal(store, policy, shard.id, checkpoint, identity.metadata())
         self.start = self.journal.next_index
+        self.repeats = Repeats(self.journal.rows())
         self._kept = self._keep() if generation else iter(())
         self._next_kept = next(self._kept, None)
 

@@ -67,6 +67,11 @@ class Journal:
         """Whether it is time for a checkpoint: the rows that a kill would cost are many or old."""
         return len(self._rows) >= PART_ROWS or time.monotonic() - self._flushed_at >= PART_SECONDS
 
+    def rows(self) -> Iterator[Annotation]:
+        """The rows so far, in order."""
+        for table in self._tables():
+            yield from _from_table(table)
+
     def add(self, row: Annotation) -> None:
         """Append the row of the next sample."""
         if row.index != self.next_index:
@@ -137,9 +142,13 @@ def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:
     names = [f.name for f in fields(Annotation)]
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(batch_size=1024, columns=names):
-            for row in batch.to_pylist():
-                rating = Rating(row.pop("rating")) if row["rating"] else row.pop("rating")
-                yield Annotation(**{**row, "rating": rating, "status": Status(row["status"])})
+            yield from _from_table(batch)
+
+
+def _from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
+    for row in table.to_pylist():
+        rating = Rating(row.pop("rating")) if row["rating"] else row.pop("rating")
+        yield Annotation(**{**row, "rating": rating, "status": Status(row["status"])})
 
 
 def regroup(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:

@@ -46,11 +46,16 @@ class Prepared:
     payloads: tuple[Payload | Failure, ...] = ()
 
 
+def digest_of(sample: Sample) -> str | None:
+    """Hex SHA-256 of the sample's image; None where there is none."""
+    return sample.sha256 if sample.image is None else sample.sha256 or sha256_of(sample.image)
+
+
 def prepare(
     sample: Sample, questions: tuple[Question | Unaskable, ...], renderer: Renderer, limits: Limits
 ) -> Prepared:
     """Hash and decode the image of `sample`, and render it for each question."""
-    sha256 = sample.sha256 if sample.image is None else sha256_of(sample.image)
+    sha256 = digest_of(sample)
     if sample.failure is not None:
         return Prepared(sha256=sha256, failure=sample.failure)
     if sample.image is None or sha256 is None:
@@ -162,7 +167,7 @@ class PreparerPool:
                 assert prepared is not None
                 return prepared
         failure = Failure(status=Status.UNDECODABLE, detail=f"killed the decoder {TRIES} times: {reason}")
-        return Prepared(sha256=None if sample.image is None else sha256_of(sample.image), failure=failure)
+        return Prepared(sha256=digest_of(sample), failure=failure)
 
     async def close(self) -> None:
         """Let samples in work finish, drop those that wait, and end all workers. Idempotent."""

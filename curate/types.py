@@ -79,7 +79,8 @@ class Sample:
         sidecar: everything else of the sample, exact bytes by name, in the order of the source.
         meta: the sidecar as a person reads it (caption, url, ...); JSON-serialisable.
         failure: what the source itself found wrong, e.g. an image too large to hold.
-        sha256: of an image that is there but too large to hold (`image` is None then); else None.
+        sha256: of the image's bytes where it is known already, as it is of one that is there but too large to hold
+            (`image` is None then); else None.
     """
 
     key: str
