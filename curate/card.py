@@ -60,7 +60,7 @@ def publish_cards(
     facts: dict[str, Any] = {
         "title": f"{dataset.name}, curated",
         "dataset": dataset.name,
-        "meaningless": model.meaningless,
+        "warning": model.warning,
     }
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
     facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}

@@ -89,7 +89,7 @@ class ModelSettings(Group):
         rationale: "all", "unsafe" or "none".
         rationale_above: with "unsafe", Safe answers with p_unsafe above this have a rationale too.
         rationale_chars: upper bound of a rationale; see `curate.verdicts` for how it is held.
-        meaningless: the weights are random; every output says so loudly.
+        warning: what whoever uses the labels has to know of the model; every output says it first.
     """
 
     name: str
@@ -108,7 +108,7 @@ class ModelSettings(Group):
     rationale_above: Annotated[float, Field(ge=0, le=1)] | None = None
     rationale_chars: Annotated[int, Field(gt=0, le=4000)] = 600
     decoding: Decoding = Decoding()
-    meaningless: bool = False
+    warning: str | None = None
 
 
 class EngineSettings(Group):

@@ -22,11 +22,6 @@ from curate.types import Rating
 WIDTH = 110
 EXAMPLES = 3
 
-LOUD = (
-    "!!! THE LABELS BELOW MEAN NOTHING: this model's weights are random. It shows that the job runs, no more. !!!",
-    "!!! For real labels choose a trained safeguard, e.g. model=llavaguard_7b or model=qwenguard_7b.          !!!",
-)
-
 
 def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
     """Lines for a person: counts under each policy, examples, splits, failures, how to load.
@@ -35,8 +30,8 @@ def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
         run: a finished run.
         splits: number of samples by split.
     """
-    if run.settings.model.meaningless:
-        yield from ("", *LOUD)
+    if run.settings.model.warning:
+        yield from ("", *textwrap.wrap(f"Mind: {run.settings.model.warning}", WIDTH))
     for policy in run.settings.passes:
         yield ""
         yield from _counts(run, policy)

@@ -189,15 +189,15 @@ def test_the_card_says_what_happened(case: Case):
     assert "judged by **a-model** under 1 safety\npolicy" in card
     assert f"| failed | not judged: undecodable | {result.statuses['undecodable']} |" in card
     assert "| class 0 |" in card
-    assert "mean nothing" not in card
+    assert "knows drawings alone" not in card
 
 
-def test_the_card_says_loudly_that_labels_mean_nothing(case: Case):
+def test_the_cards_say_first_what_users_of_the_labels_must_know(case: Case):
     settings = FilterSettings(splits={"clean": "true"}, write="webdataset")
     case.filter(splits={"clean": "true"}, write="webdataset")
     stage = prepare(case.store, settings, case.dataset, case.shards, case.policies)
     result = case.filter(splits={"clean": "true"}, write="webdataset")
-    model = MODEL.model_copy(update={"meaningless": True})
+    model = MODEL.model_copy(update={"warning": "It knows drawings alone."})
     assert isinstance(case.store, LocalStore)
     for name in publish_cards(case.store, settings, case.dataset, model, case.policies, stage.commits, result):
-        assert "**The labels mean nothing.**" in case.files()[name].decode()
+        assert "> **It knows drawings alone.**" in case.files()[name].decode()

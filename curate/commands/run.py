@@ -15,7 +15,7 @@ from curate.console import say
 from curate.errors import ExitCode
 from curate.ledger import any_committed
 from curate.running import annotate, open_settings, reopen_for_retry, unfinished
-from curate.summary import LOUD, summary
+from curate.summary import summary
 
 SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
 EXAMPLE = "run +dataset=laion_subset"
@@ -33,8 +33,6 @@ def main(argv: list[str]) -> ExitCode:
     again = reopen_for_retry(run)
     left = unfinished(run)
     if left:
-        if settings.model.meaningless:
-            say(*LOUD, "")
         say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(settings.passes)}")
     if again:
         say(f"{again} rows to judge again")

@@ -72,7 +72,7 @@ def write_settings(model: ModelSettings, folder: Path, *, whole: bool) -> Path:
         whole: whether there is a whole checkpoint; else the adapter is named beside what was tuned.
     """
     folder = folder.resolve()
-    fields = model.model_dump(mode="json") | {"name": folder.name, "meaningless": False}
+    fields = model.model_dump(mode="json") | {"name": folder.name, "warning": None}
     fields |= {"path": str(folder / MODEL), "revision": None} if whole else {"adapter": str(folder / ADAPTER)}
     path = folder / SETTINGS
     path.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True), encoding="utf-8")
