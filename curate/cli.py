@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from curate import __version__
 from curate.commands import NAMES
 from curate.console import complain, configure, say
 from curate.errors import CurateError, ExitCode, InputError
+from curate.resources import PACKAGE
 from curate.retrying_store import FULL_OR_READ_ONLY, storage_failed
 
 
@@ -62,9 +64,21 @@ def _command(name: str) -> ModuleType:
 def _overview() -> list[str]:
     lines = ["python -m curate COMMAND [arguments] [overrides]     (COMMAND --help tells more; -v shows all logs)", ""]
     for name in NAMES:
-        command = _command(name)
-        lines += [f"  {name:<10}{command.SUMMARY}", f"            python -m curate {command.EXAMPLE}"]
+        said = _constants(name)
+        lines += [f"  {name:<10}{said['SUMMARY']}", f"            python -m curate {said['EXAMPLE']}"]
     return lines
+
+
+def _constants(name: str) -> dict[str, str]:
+    """The texts that a command's file assigns to names, read without running it: importing all takes seconds."""
+    source = (PACKAGE / "commands" / f"{name}.py").read_text(encoding="utf-8")
+    return {
+        target.id: node.value.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def _manual(command: ModuleType) -> list[str]:

@@ -10,6 +10,7 @@ from curate import committing
 from curate.annotate import Workshop
 from curate.asking import asked_in_general, asking
 from curate.engines import make_engine
+from curate.engines.base import Engine
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
 from curate.filtering.stage import check_settings
@@ -97,8 +98,8 @@ async def _annotate(run: Run) -> Outcome:
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
     async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
-        await engine.start()
         try:
+            await _start(engine, pool)
             tally = Tally(settings.budget)
             shop = Workshop(
                 store=run.store,
@@ -118,6 +119,18 @@ async def _annotate(run: Run) -> Outcome:
         finally:
             await engine.close()
     return Outcome(tally=tally, unreadable=worker.unreadable)
+
+
+async def _start(engine: Engine, pool: PreparerPool) -> None:
+    """Load the model and, meanwhile, the workers' image processors, so that the first image waits for neither.
+
+    Raises:
+        InputError, EngineDead: as the two do; only when both have ended, so that nothing starts behind a closed door.
+    """
+    ends = await asyncio.gather(engine.start(), pool.warm_up(), return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end
 
 
 def _workers(settings: Settings) -> int:
