@@ -2,7 +2,7 @@
 # make test       install, run all tests
 # make test-fast  without vLLM: under a minute
 # make check      lint and types
-# make bench      benchmarks; writes tests/benchmarks/results
+# make bench      benchmarks; writes tests/benchmarks/results (make bench-contenders first adds other pipelines)
 # make safeguard    build the safeguard in the package again; make safeguard-table measures it
 # make reliability   every fault trial there is (an hour); make test runs a share of them
 # make install BACKEND=cuda   on a machine with a GPU
@@ -21,7 +21,7 @@ IMG2DATASET := .cache/img2dataset/.installed
 SAFEGUARD := .cache/safeguard-parts/.installed
 PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
 
-.PHONY: install demo test test-fast reliability check format bench lock sample safeguard safeguard-table clean
+.PHONY: install demo test test-fast reliability check format bench bench-contenders lock sample safeguard safeguard-table clean
 
 install: $(STAMP)
 
@@ -55,6 +55,12 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
+
+# Other pipelines to compare with. Beside the project's own packages, which they use, but hidden from it.
+bench-contenders: install
+	test -x .cache/bench-contenders/bin/python || $(PYTHON) -m venv .cache/bench-contenders
+	echo $(CURDIR)/$(VENV)/lib/python3.11/site-packages > .cache/bench-contenders/lib/python3.11/site-packages/project.pth
+	.cache/bench-contenders/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r tests/benchmarks/peers/requirements.txt
 
 $(IMG2DATASET): requirements/img2dataset.txt
 	test -x .cache/img2dataset/bin/python || $(PYTHON) -m venv .cache/img2dataset

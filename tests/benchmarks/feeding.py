@@ -1,13 +1,16 @@
-"""Does a stand-in engine of 100 images a second ever wait? From 640 x 480 JPEGs in tars to committed Parquet.
+"""How fast does each core feed the engine, and does one of 100 images a second wait? From 640 x 480 JPEGs in tars.
 
-The floor is what one core does with these pictures when nothing else happens: read, hash, decode, render for the
-stand-in (whose rendering costs nothing). An engine of 100 images a second is kept busy by a job of that rate.
-The job's figures hold all of it: planning, start of the worker processes, checkpoints, commits.
+The floor is what one core does with these pictures when nothing else happens: decode them and render them for vLLM.
+The job's rate counts from the engine's first answer to its last, through reading, worker processes, journal and commits
+as in every run. An engine of 100 images a second can wait for nothing only where the cores feed that many.
 """
 
 from __future__ import annotations
 
 import itertools
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from curate.asking import questions_of
@@ -15,47 +18,71 @@ from curate.config import compose_settings
 from curate.preparing import Limits, prepare
 from curate.running import annotate, open_settings
 from curate.sources import source_for
-from curate.testing.fake_engine import FakeEngine
-from tests.benchmarks.measuring import Result, alternate, photograph_tars
+from tests.benchmarks.measuring import Ratio, Result, alternate_timed, photograph_tars, stopwatch
+from tests.benchmarks.stand_in import NAME, StandIn, built
 from tests.jobs import rows
 
-SHARDS, EACH, ENGINE_RATE = 4, 300, 100
+SHARDS, EACH, ENGINE_RATE, REPEATS = 3, 200, 100, 3
+FLOOR = "floor: one core, decode and pre-processing alone"
 
 
 def run(folder: Path) -> Result:
     """The job with one and with two preparing processes, unbounded and at the engine's rate, against the floor."""
     photograph_tars(folder, SHARDS, EACH)
     numbers = itertools.count()
+    idle: dict[str, list[float]] = defaultdict(list)
+    labels: list[list[tuple[object, object]]] = []
 
-    def job(*more: str) -> Path:
+    def job(engines: list[StandIn], name: str, *more: str) -> float:
         output = folder / f"run-{next(numbers)}"
-        shards = f"dataset.shards={folder}/*.tar"
-        overrides = ["+dataset=laion_subset", shards, "engine=fake", f"output.dir={output}", *more]
+        overrides = [*_base(folder), f"engine.name={NAME}", f"output.dir={output}", *more]
         annotate(open_settings(compose_settings(overrides)))
-        return output
+        labels.append([(r["key"], r["rating"]) for r in rows(output)])
+        idle[name].append(engines[-1].idle_share)
+        return engines[-1].seconds_an_answer * SHARDS * EACH
 
-    def floor() -> int:
-        settings = compose_settings(["+dataset=laion_subset", f"dataset.shards={folder}/*.tar", "engine=fake"])
-        renderer = FakeEngine(settings.model, settings.engine).renderer_factory()()
-        limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
-        source = source_for("webdataset")
-        shards = source.shards([str(p) for p in sorted(folder.glob("*.tar"))], settings.dataset)
-        samples = (s for shard in shards for s in source.samples(shard, settings.dataset))
-        return sum(len(prepare(s, questions_of(settings), renderer, limits).payloads) for s in samples)
-
-    labels = [[(r["key"], r["rating"]) for r in rows(job(f"engine.workers={n}"))] for n in (1, 2)]
-    assert labels[0] == labels[1]
-    assert len(labels[0]) == floor() == SHARDS * EACH
-    result = Result(name="feeding", unit="images/s", checked=f"{len(labels[0])} equal labels with one and two workers")
-    contenders = {
-        "floor: one core, read + decode alone": floor,
-        "job, 1 worker": lambda: job("engine.workers=1"),
-        "job, 2 workers": lambda: job("engine.workers=2"),
-        "job, 1 worker, engine of 100/s": lambda: job("engine.workers=1", f"engine.args.rate={ENGINE_RATE}"),
-    }
-    alternate(contenders, SHARDS * EACH, result, repeats=3)
-    result.notes["one worker to the floor"] = result.median("job, 1 worker") / result.median(next(iter(contenders)))
-    result.notes["share of an engine of 100/s kept busy"] = (
-        result.median("job, 1 worker, engine of 100/s") / ENGINE_RATE
-    )
+    result = Result(name="feeding", unit="images/s", checked="", floor=FLOOR)
+    with built() as engines:
+        contenders = {FLOOR: _floor(folder)}
+        for workers in (1, 2):
+            for name, more in _variants(workers):
+                contenders[name] = lambda name=name, more=more: job(engines, name, *more)
+        alternate_timed(contenders, SHARDS * EACH, result, repeats=REPEATS, warm_up=False)
+    assert all(found == labels[0] for found in labels)
+    assert len(labels[0]) == SHARDS * EACH
+    result.checked = f"{len(labels[0])} equal labels in each of {len(labels)} jobs"
+    for workers in (1, 2):
+        (unbounded, _), (bounded, _) = _variants(workers)
+        result.ratios[f"rate of each core with {workers} worker(s) to the floor"] = Ratio(
+            value=result.ratio(unbounded, FLOOR) / workers, at_least=0.9 if workers == 1 else None
+        )
+        result.notes[f"idle share, {bounded}"] = statistics.median(idle[bounded])
+    result.notes["cores that an engine of 100 images/s takes"] = ENGINE_RATE / result.median(_variants(1)[0][0])
     return result
+
+
+def _variants(workers: int) -> list[tuple[str, list[str]]]:
+    """The job with so many workers: the engine unbounded, and at its rate."""
+    chosen = f"engine.workers={workers}"
+    name = f"job, {workers} worker(s)"
+    return [(name, [chosen]), (f"{name}, engine of {ENGINE_RATE}/s", [chosen, f"engine.args.rate={ENGINE_RATE}"])]
+
+
+def _base(folder: Path) -> list[str]:
+    return ["+dataset=laion_subset", f"dataset.shards={folder}/*.tar"]
+
+
+def _floor(folder: Path) -> Callable[[], float]:
+    settings = compose_settings(_base(folder))
+    (question,) = questions_of(settings)
+    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    renderer = StandIn(settings.model, settings.engine).renderer_factory()()
+    source = source_for("webdataset")
+    shards = source.shards([str(p) for p in sorted(folder.glob("*.tar"))], settings.dataset)
+    samples = [s for shard in shards for s in source.samples(shard, settings.dataset)]
+
+    def work() -> None:
+        for sample in samples:
+            assert prepare(sample, (question,), renderer, limits).payloads
+
+    return lambda: stopwatch(work)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,22 @@ import webdataset
 from PIL import Image
 
 REPEATS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Something we promise: its value, and the bound it has to keep; None where it is only reported."""
+
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is within its bound."""
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
 
 
 @dataclass(kw_only=True)
@@ -25,30 +42,77 @@ class Result:
         unit: of the rates.
         checked: what was compared to show that every contender did the same work.
         rates: by contender, one for each repetition.
-        notes: floor, ratios and whatever else a reader needs.
+        ratios: by what they compare.
+        notes: whatever else a reader needs.
+        skipped: contenders that did not run here, with the reason.
+        floor: the contender that does no more than has to be done.
+        distance: by contender, its median as a share of the floor's.
     """
 
     name: str
     unit: str
     checked: str
     rates: dict[str, list[float]] = field(default_factory=dict)
+    ratios: dict[str, Ratio] = field(default_factory=dict)
     notes: dict[str, float | str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    floor: str | None = None
 
     def median(self, contender: str) -> float:
         """The median rate of a contender."""
         return statistics.median(self.rates[contender])
+
+    @property
+    def distance(self) -> dict[str, float]:
+        """See the class; empty where there is no floor."""
+        if self.floor is None:
+            return {}
+        return {name: self.median(name) / self.median(self.floor) for name in self.rates if name != self.floor}
+
+    def to_record(self) -> dict[str, object]:
+        """As plain JSON, with what follows from the rates."""
+        spread = {name: {"median": self.median(name), "min": min(r), "max": max(r)} for name, r in self.rates.items()}
+        kept = {what: asdict(ratio) | {"kept": ratio.kept} for what, ratio in self.ratios.items()}
+        return asdict(self) | {"ratios": kept, "summary": spread, "to floor": self.distance}
+
+    def ratio(self, one: str, other: str) -> float:
+        """How many times as fast `one` is as `other`: the median over repetitions, each with its neighbour in time."""
+        return statistics.median(a / b for a, b in zip(self.rates[one], self.rates[other], strict=True))
 
 
 def alternate(
     contenders: dict[str, Callable[[], object]], amount: float, result: Result, repeats: int = REPEATS
 ) -> None:
     """Time all contenders in turn, `repeats` times, so that a drifting machine meets all of them alike."""
-    for number in range(repeats + 1):
+    seconds = {name: partial(stopwatch, work) for name, work in contenders.items()}
+    alternate_timed(seconds, amount, result, repeats=repeats)
+
+
+def alternate_timed(
+    contenders: Mapping[str, Callable[[], float]], amount: float, result: Result, *, repeats: int, warm_up: bool = True
+) -> None:
+    """As `alternate`, for contenders that say themselves how many seconds of theirs count.
+
+    A first round that does not count fills caches, unless its contenders start afresh each time.
+    """
+    for number in range(not warm_up, repeats + 1):
         for name, work in contenders.items():
-            started = time.perf_counter()
-            work()
-            if number:  # the first round warms caches
-                result.rates.setdefault(name, []).append(amount / (time.perf_counter() - started))
+            rate = amount / work()
+            print(f"  {result.name}, {f'round {number}' if number else 'warm-up'}: {name} {rate:.2f} {result.unit}")
+            if number:
+                result.rates.setdefault(name, []).append(rate)
+
+
+def stopwatch(work: Callable[[], object]) -> float:
+    """Seconds that `work` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def fitting(pace: float, seconds: float, *, fewest: int, most: int) -> int:
+    """How many can be done in `seconds` at `pace` a second, within bounds."""
+    return min(most, max(fewest, int(pace * seconds)))
 
 
 def photograph(seed: int, width: int = 640, height: int = 480) -> bytes:

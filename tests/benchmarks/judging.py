@@ -1,0 +1,87 @@
+"""What the benchmarks that judge share: settings, environments, verdicts, and how verdicts are compared."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from curate.asking import questions_of
+from curate.config import compose_settings
+from curate.engines.vllm_args import environment
+from curate.settings import Settings
+from curate.types import Question
+from tests.benchmarks.timed_job import Times, run_job
+from tests.jobs import rows
+
+BORDER = 0.02
+"""So near to one half p_unsafe may change sides with the composition of a batch (docs/design.md)."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a contender says of one picture; `rating` is None where its answer cannot be parsed."""
+
+    rating: str | None
+    category: str | None
+    rationale: str | None
+    p_unsafe: float | None = None
+    label_mass: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+
+Verdicts = Mapping[str, Judged]
+"""By key."""
+
+
+def judge_settings(*overrides: str) -> Settings:
+    """Settings as `curate run` would have them; the data set does not matter to who asks."""
+    return compose_settings(["+dataset=laion_subset", *overrides])
+
+
+def question(settings: Settings) -> Question:
+    """The one question of `settings`."""
+    (only,) = questions_of(settings)
+    return only
+
+
+def engine_environment(**changes: str) -> dict[str, str]:
+    """This process's environment with the variables that curate starts vLLM's processes with."""
+    chosen = {n: v for n, v in environment(cpu=True).items() if n not in os.environ or n == "OMP_NUM_THREADS"}
+    return {**os.environ, **chosen, "VLLM_LOGGING_LEVEL": "ERROR", "TOKENIZERS_PARALLELISM": "false", **changes}
+
+
+def curate_job(folder: Path, shards: str, *overrides: str, dataset: str = "laion_subset") -> tuple[Times, Verdicts]:
+    """Judge `shards` as a user does, in a new process; when it reached what, and the rows of one policy."""
+    shutil.rmtree(folder, ignore_errors=True)
+    arguments = [f"+dataset={dataset}", f"dataset.shards={shards}", *overrides]
+    times = run_job(folder, *arguments, environment={n: v for n, v in os.environ.items() if n != "OMP_NUM_THREADS"})
+    policy = min(path.name for path in folder.glob("annotations/*"))
+    names = [f.name for f in fields(Judged)]
+    return times, {str(row["key"]): Judged(**{n: row[n] for n in names}) for row in rows(folder, policy)}
+
+
+def differences(one: Verdicts, other: Verdicts) -> str:
+    """How many ratings, categories and rationales of the same pictures differ, in a sentence."""
+    assert one.keys() == other.keys(), "not the same pictures"
+    ratings = _differ(one, other, lambda j: j.rating)
+    near = sum(1 for key in ratings if abs((one[key].p_unsafe or 0) - 0.5) <= BORDER)
+    categories, rationales = _differ(one, other, lambda j: j.category), _differ(one, other, lambda j: j.rationale)
+    border = f" ({near} of them with p_unsafe within {BORDER} of one half)" if ratings else ""
+    return (
+        f"of {len(one)} pictures {len(ratings)} ratings{border}, {len(categories)} categories and "
+        f"{len(rationales)} rationales differ"
+    )
+
+
+def unlike(one: Verdicts, other: Verdicts) -> float:
+    """Share of pictures that have another rating."""
+    return len(_differ(one, other, lambda j: j.rating)) / len(one)
+
+
+def _differ(one: Verdicts, other: Verdicts, part: Callable[[Judged], object]) -> Sequence[str]:
+    return [key for key in one if part(one[key]) != part(other[key])]

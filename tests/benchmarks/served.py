@@ -1,0 +1,113 @@
+"""Pipelines that speak to `vllm serve`: the server with curate's engine arguments, and one script a pipeline."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from curate.engines.vllm_args import engine_args
+from curate.models import resolve_model_path
+from curate.settings import Settings
+from curate.verdicts import ANSWER_PREFIX, answer_regex, max_answer_tokens
+from tests.benchmarks.generating import judged
+from tests.benchmarks.judging import Judged, engine_environment, question
+
+PEERS = Path(__file__).parent / "peers"
+PYTHON = Path(__file__).parents[2] / ".cache/bench-contenders/bin/python"
+MODEL = "judge"
+READY_SECONDS, SCRIPT_SECONDS = 300.0, 300.0
+
+
+class ScriptFailed(Exception):
+    """A pipeline's script did not end well; holds the last line it said."""
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """URL of a server that runs the model until the context is left."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", *_arguments(settings), f"--port={port}"]
+    log = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=engine_environment(), stdout=log, stderr=log)
+    try:
+        _await_ready(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def ask(script: str, task: Mapping[str, Any], folder: Path, settings: Settings) -> tuple[float, dict[str, Judged]]:
+    """Seconds that a pipeline took, and its verdicts.
+
+    Raises:
+        ScriptFailed: it ended badly, or not within five minutes.
+    """
+    path = folder / "task.json"
+    path.write_text(json.dumps(task), encoding="utf-8")
+    command = [str(PYTHON), str(PEERS / f"{script}.py"), str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SCRIPT_SECONDS, check=True)
+    except subprocess.TimeoutExpired as error:
+        raise ScriptFailed(f"not done within {SCRIPT_SECONDS:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        raise ScriptFailed((error.stderr.strip().splitlines() or ["no reason given"])[-1]) from error
+    said = json.loads(done.stdout.splitlines()[-1])
+    asked = question(settings)
+    return said["seconds"], {key: judged(text, asked) for key, text in said["answers"].items()}
+
+
+def task_for(url: str, pictures: Path, settings: Settings) -> dict[str, Any]:
+    """What a script is told: the same question, under a grammar of the whole answer."""
+    asked = question(settings)
+    grammar = {"structured_outputs": {"regex": "\\{" + ANSWER_PREFIX[1:] + answer_regex(asked)}}
+    return {
+        "url": url,
+        "model": MODEL,
+        "folder": str(pictures),
+        "text": asked.text,
+        "in_flight": settings.engine.max_requests,
+        "options": {
+            "temperature": 0.0,
+            "max_tokens": max_answer_tokens(asked) + len(ANSWER_PREFIX),
+            "extra_body": grammar,
+        },
+    }
+
+
+def _arguments(settings: Settings) -> list[str]:
+    """curate's engine arguments as the server's command line has them."""
+    args = engine_args(settings.model, settings.engine, resolve_model_path(settings.model), cpu=True)
+    flags = [_flag(n.replace("_", "-"), v) for n, v in args.items() if n not in ("model", "use_tqdm_on_load")]
+    return [args["model"], f"--served-model-name={MODEL}", *flags]
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}={json.dumps(value) if isinstance(value, dict) else value}"
+
+
+def _await_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise ScriptFailed("vllm serve does not start")
