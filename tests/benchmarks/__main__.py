@@ -22,7 +22,7 @@ from tests.benchmarks import table
 from tests.benchmarks.machine import describe
 from tests.benchmarks.measuring import Result
 
-NAMES = ("reading", "feeding", "startup", "end_to_end", "contenders", "savings")
+NAMES = ("reading", "decode", "growth", "filtering", "feeding", "startup", "end_to_end", "contenders", "savings")
 RESULTS = Path(__file__).parent / "results"
 LIMIT_SECONDS = 3600
 
