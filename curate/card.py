@@ -64,6 +64,7 @@ def publish_cards(
     }
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
     facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}
+    facts |= {"calibration": settings.calibration}
     facts |= {"own": _own_policies(store, dataset, commits)}
     own = {}
     if FORMATS[settings.write].own_card:

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
+from curate.calibration import load_calibration
 from curate.errors import InputError
 from curate.policy import Policy, load_policy
 from curate.policy_file import check_duplicate_keys
@@ -67,6 +68,7 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
     else:
         policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
     _refuse_doubles([p.name for p in policies])
+    fields["filter"] = _with_calibration(fields["filter"])
     return _validated(Settings, fields | {"policies": {p.name: p for p in policies}})
 
 
@@ -89,9 +91,10 @@ def compose_filter(overrides: Sequence[str], recorded: FilterSettings) -> Filter
         raise InputError(
             f"{fixed}: would change labels, and `filter` does not judge; use `run` with another output.dir"
         )
-    ConfigStore.instance().store(group="filter", name="recorded", node=recorded.model_dump())
+    ConfigStore.instance().store(group="filter", name="recorded", node=recorded.model_dump(mode="json"))
     chosen = [] if any(_key(o) == "filter" for o in overrides) else ["filter=recorded"]
-    return _validated(FilterSettings, _plain_group(_compose([*chosen, *overrides]), "filter"), "filter")
+    fields = _with_calibration(_plain_group(_compose([*chosen, *overrides]), "filter"))
+    return _validated(FilterSettings, fields, "filter")
 
 
 def compose_judge(overrides: Sequence[str]) -> tuple[ModelSettings, EngineSettings]:
@@ -185,6 +188,17 @@ def _namable(chosen: Policy, names: Sequence[str] | None, overrides: Sequence[st
     others = [o for o in overrides if not _key(o).startswith("policy.")]
     shipped = [_policy_named(name, others) for name in group_names("policy")]
     return [chosen, *(policy for policy in shipped if policy.name != chosen.name)]
+
+
+def _with_calibration(rules: dict[str, Any]) -> dict[str, Any]:
+    """`rules` with the content of the calibration in place of its file's name, so that a run does not depend on it."""
+    given = rules.get("calibration")
+    if not isinstance(given, str):
+        return rules
+    try:
+        return rules | {"calibration": load_calibration(Path(given))}
+    except InputError as error:
+        raise InputError(f"filter.calibration={error}") from error
 
 
 def _refuse_doubles(names: Sequence[str]) -> None:

@@ -21,10 +21,23 @@ class Fingerprint:
     digest: str
     parts: Mapping[str, Any]
 
+    @property
+    def judge(self) -> str:
+        """Hash of who judged, whatever was asked: model, decoding and engine; sixteen hexadecimal digits."""
+        return self._part("model.", "engine", "schema")
+
+    @property
+    def asked(self) -> str:
+        """Hash of the policy, however long the rationale; sixteen hexadecimal digits."""
+        return self._part("policy.text", "policy.categories", "policy.violable", "policy.column", "policy.named")
+
     def difference(self, other: Mapping[str, Any]) -> list[str]:
         """Names of the parts in which `other` differs, with both values where they are short."""
         names = sorted(set(self.parts) | set(other))
         return [_change(n, other.get(n), self.parts.get(n)) for n in names if other.get(n) != self.parts.get(n)]
+
+    def _part(self, *beginnings: str) -> str:
+        return _digest({n: v for n, v in self.parts.items() if n.startswith(beginnings)})[:16]
 
 
 def fingerprint(
@@ -54,8 +67,11 @@ def fingerprint(
         "schema": SCHEMA_VERSION,
     }
     parts = json.loads(json.dumps(parts))
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
-    return Fingerprint(digest=hashlib.sha256(text.encode()).hexdigest(), parts=parts)
+    return Fingerprint(digest=_digest(parts), parts=parts)
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _change(name: str, before: object, now: object) -> str:

@@ -13,7 +13,8 @@ from curate.engines import make_engine
 from curate.engines.base import Engine
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
-from curate.filtering.stage import check_settings
+from curate.filtering.calibrating import check_calibration
+from curate.filtering.stage import check_settings, deciding_passes
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
 from curate.ledger import Claims, committed, worker_id
@@ -47,8 +48,10 @@ def open_settings(settings: Settings) -> Run:
         InputError: anything that can be known to be wrong before the engine starts.
     """
     check_settings(settings.filter, settings.dataset, settings.policies)
+    fingerprints = fingerprints_of(settings)
+    check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
     plan = make_plan(settings.dataset)
-    return open_run(open_store(settings.output.dir), settings, plan, fingerprints_of(settings))
+    return open_run(open_store(settings.output.dir), settings, plan, fingerprints)
 
 
 def reopen_for_retry(run: Run) -> int:

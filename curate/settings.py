@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from curate.calibration import Calibration
 from curate.policy import BY_ROW, Policy
 
 
@@ -158,6 +159,7 @@ class FilterSettings(Group):
         policy: the policy whose annotations decide; None combines all.
         combine: with several policies, "any_unsafe" takes the strictest.
         thresholds, by_category: cut-offs on p_unsafe in place of the model's own rating.
+        calibration: applied to p_unsafe before any rule sees it; a file's name on the command line, here its content.
         fields: sidecar fields that rules may use, by their type.
         splits: name to SQL condition over the annotation columns and `fields`; the first that holds wins.
         write: "parquet", "webdataset" or "index".
@@ -171,6 +173,7 @@ class FilterSettings(Group):
     combine: Literal["any_unsafe"] = "any_unsafe"
     thresholds: Thresholds = Thresholds()
     by_category: dict[str, Thresholds] = {}
+    calibration: Calibration | None = None
     fields: dict[str, Literal["float", "int", "string", "bool"]] = {}
     splits: dict[str, str] = {}
     write: Literal["parquet", "webdataset", "index"] = "parquet"

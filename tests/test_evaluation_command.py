@@ -10,9 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from curate.calibration import load_calibration
 from curate.commands import evaluate
 from curate.errors import ExitCode, InputError
-from curate.evaluation.calibration import load_calibration
 from curate.evaluation.metrics import COUNTS, SCORES
 from curate.settings import FilterSettings
 

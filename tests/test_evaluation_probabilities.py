@@ -14,19 +14,17 @@ from evaluation_cases import ROWS, Row, outcomes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.calibration import Calibration, load_calibration, save_calibration
 from curate.config import compose_filter
 from curate.errors import InputError
 from curate.evaluation.calibration import (
-    Calibration,
-    apply_calibration,
     cross_validated_errors,
     fit_calibration,
-    load_calibration,
-    save_calibration,
 )
 from curate.evaluation.ranking import areas, can_rank, curves
 from curate.evaluation.reliability import calibration_errors, reliability_table
 from curate.evaluation.thresholds import Target, choose_by_category, choose_operating_point, write_filter
+from curate.filtering.calibrating import apply_calibration
 from curate.filtering.rules import compile_rules
 from curate.settings import FilterSettings
 from curate.tables import to_table

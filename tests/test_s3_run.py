@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -136,3 +137,32 @@ def test_what_the_bucket_refuses_is_one_line(s3_server, place, shards, monkeypat
     error = curate(*fake_run(f"{shards}/{SHARDS}", f"{place}/refused"), code=2).stderr
     assert error.count("\n") == 1
     assert said in error
+
+
+def test_a_run_in_a_bucket_is_evaluated_there(s3_server, place, expected, tmp_path):
+    """The same numbers as from a copy in a folder; without output.dir the files lie beside the predictions."""
+    run = f"{place}/evaluated"
+    curate(*fake_run(f"{place}/data/{SHARDS}", run))
+    fetched(s3_server, run, tmp_path / "run")
+    gold = "key,rating,category\n" + "".join(f"{n:09d},{'Unsafe' if n % 3 else 'Safe'},NA\n" for n in range(60))
+    (tmp_path / "gold.csv").write_text(gold)
+    wanted = (f"gold={tmp_path / 'gold.csv'}", "recall=0.9", "calibrated=true")
+    curate("evaluate", f"predictions={run}", *wanted)
+    curate("evaluate", f"predictions={tmp_path / 'run'}", *wanted, f"output.dir={tmp_path / 'local'}")
+    s3_server.files().get(f"{run}/", f"{tmp_path / 'there'}/", recursive=True)
+    local = {path.name: path.read_bytes() for path in (tmp_path / "local").iterdir()}
+    there = {name: (tmp_path / "there" / name).read_bytes() for name in local}
+    ours, theirs = (json.loads(files.pop("metrics.json")) for files in (local, there))
+    assert ours.pop("predictions") == "run"
+    assert theirs.pop("predictions") == "evaluated"
+    assert ours == theirs
+    assert there["filter.yaml"] == local["filter.yaml"]
+    assert there["calibration.json"] == local["calibration.json"]
+    curate("filter", f"output.dir={run}", f"filter={tmp_path / 'there/filter.yaml'}")
+    assert "no violation" in curate("verify", f"output.dir={run}").stdout
+
+
+def test_a_bucket_without_a_run_has_no_predictions(s3_server, place, tmp_path):
+    (tmp_path / "gold.csv").write_text("key,rating\n1,Safe\n")
+    done = curate("evaluate", f"predictions={place}/nowhere", f"gold={tmp_path / 'gold.csv'}", code=2)
+    assert f"{place}/nowhere: no finished shard" in done.stderr

@@ -296,6 +296,7 @@ SPLIT = {
     "row twice": (split_edit("clean", lambda rows: [*rows, rows[0]]), CLOSED, "is also in splits/clean/"),
     "row in two splits": (moved("unsafe", "clean", keep=True), CLOSED, "is also in splits/"),
     "unjudged in clean": (moved("failed", "clean"), CLOSED, "was not judged, but is in clean"),
+    "unsafe in clean": (moved("unsafe", "clean"), CLOSED, "is in clean, the rules put it into unsafe"),
     "row of nowhere": (
         split_edit("clean", lambda rows: [*rows, rows[0] | {"index": 99}]), CLOSED, "index 99: the shard has no such"
     ),

@@ -1,36 +1,41 @@
 """Measures any annotations against a gold set and writes metrics.json, evaluation.md, plots and filter rules.
 
-predictions=FILE_OR_DIR   a run's folder or a table; several, as a comma list or repeated, are compared with the first
+predictions=FILE_OR_DIR   a run's folder or URL, or a table; several (comma list or repeated) are compared to the first
 gold=FILE_OR_DIR          a table, an image folder rating/category/image, or datasets:NAME
 output.dir=DIR            where to write; beside the predictions if not given
 policy=NAME               judge the rows of this policy, joined by key alone
 recall=0.95               choose thresholds that reach this recall, and write them as filter files
 cost_fn=5 cost_fp=1       or those with the least total cost of missed and falsely flagged images
 calibration=auto          auto, isotonic or platt
+calibrated=true           choose thresholds on calibrated probabilities; the filter files carry the calibration
 unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from curate.calibration import Method, save_calibration
 from curate.console import say
 from curate.errors import ExitCode, InputError
 from curate.evaluation.assess import Assessment, assess
-from curate.evaluation.calibration import Method, save_calibration
 from curate.evaluation.compare import compare
 from curate.evaluation.document import write_metrics
 from curate.evaluation.gold import Gold, read_gold
+from curate.evaluation.origin import read_origin
 from curate.evaluation.outcomes import Outcomes, join
 from curate.evaluation.plots import write_plots
-from curate.evaluation.predictions import distinct_names, read_predictions
+from curate.evaluation.predictions import distinct_names, is_run, read_predictions
 from curate.evaluation.report_md import render, score_table
 from curate.evaluation.thresholds import Target, write_filter
+from curate.open_store import is_url, open_store
 
 SUMMARY = "metrics of any annotations against a gold set"
 EXAMPLE = "evaluate predictions=runs/mine gold=gold.csv recall=0.95"
@@ -45,6 +50,7 @@ _KNOWN = (
     "cost_fn",
     "cost_fp",
     "calibration",
+    "calibrated",
     "unlabelled",
 )
 
@@ -53,13 +59,14 @@ _KNOWN = (
 class Request:
     """What was asked for on the command line."""
 
-    predictions: tuple[Path, ...]
+    predictions: tuple[str, ...]
     gold: str
-    folder: Path
+    folder: str
     policy: str | None
     target: Target | None
     method: Method | None
-    unlabelled: Path | None
+    on_calibrated: bool
+    unlabelled: str | None
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -72,7 +79,8 @@ def main(argv: list[str]) -> ExitCode:
     _require_extra()
     gold = read_gold(request.gold)
     assessments = _assess_all(request, gold)
-    written = _write(request, gold, assessments)
+    with _folder(request.folder) as folder:
+        written = _write(folder, gold, assessments)
     say(score_table(assessments), "", f"{request.folder}: {', '.join(path.name for path in written)}")
     return ExitCode.DONE
 
@@ -84,27 +92,31 @@ def parse(argv: Sequence[str]) -> Request:
         InputError: an argument is unknown, incomplete, no number, or missing.
     """
     given: dict[str, str] = {}
-    predictions: list[Path] = []
+    predictions: list[str] = []
     for argument in argv:
         key, equals, value = argument.partition("=")
         if key not in _KNOWN or not equals or not value:
             raise InputError(f"{argument}: not an argument of evaluate; give {', '.join(f'{k}=' for k in _KNOWN)}")
         if key == "predictions":
-            predictions += [Path(item) for item in value.split(",") if item]
+            predictions += [item for item in value.split(",") if item]
         given[key] = value
     if not predictions or "gold" not in given:
         raise InputError(f"evaluate: needs predictions= and gold=, as in: python -m curate {EXAMPLE}")
     if "unlabelled" in given and len(predictions) > 1:
         raise InputError("unlabelled: is corrected for the errors of one safeguard; give its predictions alone")
-    beside = predictions[0] if predictions[0].is_dir() else predictions[0].parent
+    target, on_calibrated = _target(given), _flag("calibrated", given)
+    if on_calibrated and target is None:
+        raise InputError("calibrated: says what thresholds are chosen on; give recall=, or cost_fn= and cost_fp=, too")
+    beside = predictions[0] if is_run(predictions[0]) else str(Path(predictions[0]).parent)
     return Request(
         predictions=tuple(predictions),
         gold=given["gold"],
-        folder=Path(given.get("output.dir", beside)),
+        folder=given.get("output.dir", beside),
         policy=given.get("policy"),
-        target=_target(given),
+        target=target,
         method=_method(given.get("calibration", "auto")),
-        unlabelled=Path(given["unlabelled"]) if "unlabelled" in given else None,
+        on_calibrated=on_calibrated,
+        unlabelled=given.get("unlabelled"),
     )
 
 
@@ -136,6 +148,13 @@ def _number(key: str, text: str) -> float:
         raise InputError(f"{key}={text}: not a number") from error
 
 
+def _flag(key: str, given: Mapping[str, str]) -> bool:
+    text = given.get(key, "false")
+    if text not in ("true", "false"):
+        raise InputError(f"{key}={text}: give true or false")
+    return text == "true"
+
+
 def _method(text: str) -> Method | None:
     if text not in _METHODS:
         raise InputError(f"calibration={text}: choose one of {', '.join(_METHODS)}")
@@ -156,17 +175,19 @@ def _assess_all(request: Request, gold: Gold) -> list[Assessment]:
             _outcomes(request, gold, path),
             method=request.method,
             target=request.target,
+            on_calibrated=request.on_calibrated,
+            origin=read_origin(path, request.policy),
             unlabelled=unlabelled,
         )
         for name, path in zip(distinct_names(request.predictions), request.predictions, strict=True)
     ]
 
 
-def _outcomes(request: Request, gold: Gold, path: Path) -> Outcomes:
+def _outcomes(request: Request, gold: Gold, path: str) -> Outcomes:
     return join(gold, read_predictions(path, request.policy), by_policy=request.policy is None)
 
 
-def _read_unlabelled(path: Path, policy: str | None) -> pl.DataFrame:
+def _read_unlabelled(path: str, policy: str | None) -> pl.DataFrame:
     rows = read_predictions(path, policy)
     policies = rows["policy"].drop_nulls().unique().sort()
     if len(policies) > 1:
@@ -174,9 +195,21 @@ def _read_unlabelled(path: Path, policy: str | None) -> pl.DataFrame:
     return rows
 
 
-def _write(request: Request, gold: Gold, assessments: Sequence[Assessment]) -> list[Path]:
-    folder = request.folder
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def _folder(place: str) -> Iterator[Path]:
+    """A folder of this machine to write into; at the end what is in it goes to `place`, where that is a URL."""
+    if not is_url(place):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        yield Path(place)
+        return
+    with TemporaryDirectory(prefix="curate-evaluate-") as name:
+        yield Path(name)
+        store = open_store(place)
+        for path in sorted(Path(name).iterdir()):
+            store.replace(path.name, path.read_bytes())
+
+
+def _write(folder: Path, gold: Gold, assessments: Sequence[Assessment]) -> list[Path]:
     first = assessments[0]
     differences = [compare((first.name, first.outcomes), (a.name, a.outcomes)) for a in assessments[1:]]
     metrics, report = folder / "metrics.json", folder / "evaluation.md"
@@ -199,5 +232,5 @@ def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> list[Path
         points = assessment.points
         for name, point in (("filter", points.common), ("filter-by-category", points.by_category)):
             written.append(folder / f"{name}{suffix}.yaml")
-            write_filter(point, points.target, written[-1])
+            write_filter(point, points.target, written[-1], points.calibration)
     return written

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from curate.config import compose_filter, split_run
 from curate.console import say
 from curate.errors import ExitCode
+from curate.filtering.calibrating import check_calibration
 from curate.filtering.result import FilterResult
 from curate.filtering.run import run_filter
+from curate.filtering.stage import deciding_passes
 from curate.run_folder import Run, load_run
 from curate.settings import FilterSettings
 from curate.sources import SOURCES
@@ -33,7 +35,9 @@ def main(argv: list[str]) -> ExitCode:
     """
     folder, overrides = split_run(argv)
     run = load_run(folder)
-    result = split(run, compose_filter(overrides, run.settings.filter))
+    settings = compose_filter(overrides, run.settings.filter)
+    check_calibration(settings, run.fingerprints, deciding_passes(settings, run.settings.passes))
+    result = split(run, settings)
     say(*_lines(result), f"card        {run.store.uri('README.md')}")
     return ExitCode.DONE
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from curate.calibration import Calibration, Method
+from curate.errors import InputError
 from curate.evaluation.breakdowns import GROUPINGS, Summary, breakdown, summarise
-from curate.evaluation.calibration import Calibration, Method, cross_validated_errors, fit_calibration
+from curate.evaluation.calibration import calibrated, cross_validated_errors, fit_calibration
 from curate.evaluation.intervals import Interval
+from curate.evaluation.origin import Origin
 from curate.evaluation.outcomes import Outcomes
 from curate.evaluation.prevalence import Prevalence, estimate_prevalence
 from curate.evaluation.ranking import area_intervals, areas
@@ -39,9 +42,13 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """Operating points for one target: a common threshold, and thresholds by category."""
+    """Operating points for one target: a common threshold, and thresholds by category.
+
+    `calibration` is what p_unsafe must go through before it is held against them; None for p_unsafe as it is.
+    """
 
     target: Target
+    calibration: Calibration | None
     common: OperatingPoint
     by_category: OperatingPoint
 
@@ -78,6 +85,8 @@ def assess(
     *,
     method: Method | None = None,
     target: Target | None = None,
+    on_calibrated: bool = False,
+    origin: Origin | None = None,
     unlabelled: pl.DataFrame | None = None,
 ) -> Assessment:
     """Measure one set of predictions.
@@ -87,11 +96,17 @@ def assess(
         outcomes: gold joined with them.
         method: of the calibration; None chooses by the number of rows.
         target: what an operating point is chosen for, if wanted.
+        on_calibrated: whether it is chosen on calibrated probabilities.
+        origin: whose predictions these are, where that is known.
         unlabelled: predictions of a set without gold whose prevalence is wanted.
 
     Raises:
-        InputError: the target cannot be met, see `choose_operating_point`.
+        InputError: the target cannot be met, see `choose_operating_point`; or nothing can be calibrated.
     """
+    reliability = _reliability(outcomes, method, origin)
+    fitted = reliability.fitted if on_calibrated and reliability else None
+    if on_calibrated and fitted is None:
+        raise InputError(f"{name}: no calibration can be fitted, which needs p_unsafe and gold rows of both ratings")
     return Assessment(
         name=name,
         outcomes=outcomes,
@@ -99,13 +114,13 @@ def assess(
         groups={column: breakdown(outcomes, column) for column in GROUPINGS},
         areas=areas(outcomes),
         area_intervals=area_intervals(outcomes),
-        reliability=_reliability(outcomes, method),
-        points=None if target is None else _points(outcomes, target),
+        reliability=reliability,
+        points=None if target is None else _points(outcomes, target, fitted),
         prevalence=None if unlabelled is None else estimate_prevalence(outcomes, unlabelled),
     )
 
 
-def _reliability(outcomes: Outcomes, method: Method | None) -> Reliability | None:
+def _reliability(outcomes: Outcomes, method: Method | None, origin: Origin | None) -> Reliability | None:
     scored = ~np.isnan(outcomes.p_unsafe)
     p, unsafe = outcomes.p_unsafe[scored], outcomes.unsafe[scored]
     if not len(p):
@@ -116,14 +131,17 @@ def _reliability(outcomes: Outcomes, method: Method | None) -> Reliability | Non
         errors=calibration_errors(p, unsafe),
         intervals=calibration_error_intervals(p, unsafe),
         table=reliability_table(p, unsafe),
-        fitted=fitted,
+        fitted=origin.stamp(fitted) if origin and fitted else fitted,
         calibrated_errors=cross_validated_errors(p, unsafe, fitted.method) if fitted else None,
     )
 
 
-def _points(outcomes: Outcomes, target: Target) -> Points:
+def _points(outcomes: Outcomes, target: Target, calibration: Calibration | None) -> Points:
+    if calibration is not None:
+        outcomes = calibrated(outcomes, calibration)
     return Points(
         target=target,
+        calibration=calibration,
         common=choose_operating_point(outcomes, target),
         by_category=choose_by_category(outcomes, target),
     )

@@ -1,4 +1,4 @@
-"""A calibration fitted on a gold set, kept as JSON, and applied to p_unsafe with numpy alone.
+"""Fitting a calibration on a gold set, and what it mends.
 
 Isotonic regression (Zadrozny and Elkan 2002) needs many rows; below `ISOTONIC_ROWS` a logistic curve on the log-odds
 is fitted instead (Platt 1999). Both are monotone: calibrating never changes which image ranks before which.
@@ -6,54 +6,18 @@ is fitted instead (Platt 1999). Both are monotone: calibrating never changes whi
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from curate.errors import InputError
-from curate.evaluation.outcomes import Bools, Floats
+from curate.calibration import Calibration, Method, logit
+from curate.evaluation.outcomes import Bools, Floats, Outcomes
 from curate.evaluation.reliability import calibration_errors
-
-Method = Literal["isotonic", "platt"]
 
 ISOTONIC_ROWS = 1000
 FOLDS = 5
 SEED = 0
-_EDGE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """A monotone map of p_unsafe.
-
-    Attributes:
-        method: "isotonic" interpolates between (x, y); "platt" is sigmoid(slope * logit(p) + intercept).
-        fitted_on: number of gold rows it was fitted on.
-        x, y: knots, ascending; empty for "platt".
-    """
-
-    method: Method
-    fitted_on: int
-    x: tuple[float, ...] = ()
-    y: tuple[float, ...] = ()
-    slope: float = 1.0
-    intercept: float = 0.0
-
-    def __call__(self, p: Floats) -> Floats:
-        """Calibrated probabilities, same shape; NaN stays NaN."""
-        if self.method == "isotonic":
-            return np.where(np.isnan(p), np.nan, np.interp(p, self.x, self.y))
-        return 1 / (1 + np.exp(-(self.slope * _logit(p) + self.intercept)))
-
-
-def apply_calibration(p: pl.Series, calibration: Calibration) -> pl.Series:
-    """`p` calibrated, as Float64 under the same name; null stays null. Needs neither scikit-learn nor a gold set."""
-    values = calibration(p.cast(pl.Float64).fill_null(float("nan")).to_numpy())
-    return pl.Series(p.name, values, dtype=pl.Float64).fill_nan(None)
 
 
 def fit_calibration(p: Floats, unsafe: Bools, method: Method | None = None) -> Calibration:
@@ -75,12 +39,19 @@ def _fit_platt(p: Floats, unsafe: Bools) -> Calibration:
     """A ridge as weak as scikit-learn's default keeps the curve finite where p separates the classes perfectly."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression().fit(_logit(p)[:, None], unsafe)
+    fitted = LogisticRegression().fit(logit(p)[:, None], unsafe)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope < 0:
         # It would reverse the ranking: a p_unsafe that bad is flattened to the share of Unsafe rows, not turned round.
-        slope, intercept = 0.0, float(_logit(np.mean(unsafe, keepdims=True))[0])
+        slope, intercept = 0.0, float(logit(np.mean(unsafe, keepdims=True))[0])
     return Calibration(method="platt", fitted_on=len(p), slope=slope, intercept=intercept)
+
+
+def calibrated(outcomes: Outcomes, calibration: Calibration) -> Outcomes:
+    """`outcomes` with p_unsafe calibrated, rounded to what `filter` holds thresholds against."""
+    p = calibration(outcomes.p_unsafe).astype(np.float32).astype(np.float64)
+    column = pl.Series("p_unsafe", p, dtype=pl.Float64).fill_nan(None)
+    return replace(outcomes, rows=outcomes.rows.with_columns(column))
 
 
 def cross_validated_errors(p: Floats, unsafe: Bools, method: Method) -> dict[str, float] | None:
@@ -93,28 +64,3 @@ def cross_validated_errors(p: Floats, unsafe: Bools, method: Method) -> dict[str
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(p, unsafe):
         calibrated[test] = fit_calibration(p[train], unsafe[train], method)(p[test])
     return calibration_errors(calibrated, unsafe)
-
-
-def save_calibration(calibration: Calibration, path: Path) -> None:
-    """Write it as JSON."""
-    path.write_text(json.dumps(asdict(calibration), indent=1) + "\n", encoding="utf-8")
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read what `save_calibration` wrote.
-
-    Raises:
-        InputError: there is no such file, or it is not a calibration.
-    """
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Calibration(**(fields | {"x": tuple(fields["x"]), "y": tuple(fields["y"])}))
-    except OSError as error:
-        raise InputError(f"{path}: no readable calibration; `evaluate` writes calibration.json") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not a calibration as `evaluate` writes it ({error})") from error
-
-
-def _logit(p: Floats) -> Floats:
-    inside = np.clip(p, _EDGE, 1 - _EDGE)
-    return np.log(inside / (1 - inside))

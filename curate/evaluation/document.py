@@ -55,6 +55,7 @@ def _reliability(reliability: Reliability) -> dict[str, object]:
 def _points(points: Points) -> dict[str, object]:
     return {
         "target": points.target.name,
+        "calibrated": points.calibration is not None,
         "common": asdict(points.common),
         "by_category": asdict(points.by_category),
     }

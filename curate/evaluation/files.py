@@ -22,21 +22,28 @@ READERS: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
 }
 
 
-def read_table(path: Path, aliases: Aliases, required: Sequence[str]) -> pl.DataFrame:
+def read_table(path: Path, aliases: Aliases, required: Sequence[str], suffix: str | None = None) -> pl.DataFrame:
     """The columns of `aliases` that `path` has, in file order; all others stay unread.
+
+    Args:
+        path: the file.
+        aliases: the columns.
+        required: those that must be there.
+        suffix: says how to read a file whose name does not, e.g. a copy; None goes by the name.
 
     Raises:
         InputError: the suffix is unknown, the file does not parse, or a column of `required` is missing.
     """
-    reader = READERS.get(path.suffix.lower())
+    suffix = suffix or path.suffix.lower()
+    reader = READERS.get(suffix)
     if reader is None:
-        raise InputError(f"{path}: cannot read '{path.suffix}' files; use one of {', '.join(READERS)}")
+        raise InputError(f"{path}: cannot read '{suffix}' files; use one of {', '.join(READERS)}")
     try:
         frame = reader(path)
         chosen = choose_columns(frame.collect_schema().names(), aliases, required, str(path))
         return frame.select(pl.col(theirs).alias(ours) for ours, theirs in chosen.items()).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{path}: does not read as {path.suffix[1:]}: {_first_line(error)}") from error
+        raise InputError(f"{path}: does not read as {suffix[1:]}: {_first_line(error)}") from error
 
 
 def choose_columns(names: Sequence[str], aliases: Aliases, required: Sequence[str], where: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from curate.errors import InputError
 from curate.evaluation import labels
 from curate.evaluation.files import read_table, with_columns_of
 from curate.ledger import annotation_name, committed
-from curate.store import LocalStore
+from curate.open_store import is_url, open_store
+from curate.store import Store
 from curate.types import Status
 
 ALIASES = {
@@ -35,42 +36,53 @@ SCHEMA = {
 """`invalid` says why a row is no label: its status, "unrecognised_rating", or null for a label."""
 
 
-def read_predictions(path: Path, policy: str | None = None) -> pl.DataFrame:
-    """The predictions in `path`, columns of `SCHEMA`; rows without a label have null rating, category, p_unsafe.
+def is_run(place: str) -> bool:
+    """Whether predictions are a run's folder, here or in an object store, rather than a table."""
+    return is_url(place) or Path(place).is_dir()
+
+
+def read_predictions(place: str, policy: str | None = None) -> pl.DataFrame:
+    """The predictions in `place`, columns of `SCHEMA`; rows without a label have null rating, category, p_unsafe.
 
     Args:
-        path: a run's folder (committed shards count, nothing else), or a Parquet, CSV, JSON or JSON lines file.
+        place: a run's folder or its URL (committed shards count, nothing else), or a Parquet, CSV, JSON or JSON lines
+            file.
         policy: keep the rows of this policy alone.
 
     Raises:
         InputError: it does not exist or does not parse, holds no such policy, or a p_unsafe is no probability.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such predictions; give a run's folder or a table")
-    raw = _read_run(path) if path.is_dir() else read_table(path, ALIASES, ("key", "rating"))
-    rows = _normalised(raw, path)
+    if not is_run(place) and not Path(place).exists():
+        raise InputError(f"{place}: no such predictions; give a run's folder or a table")
+    raw = _read_run(place) if is_run(place) else read_table(Path(place), ALIASES, ("key", "rating"))
+    rows = _normalised(raw, place)
     if policy is None:
         return rows
     chosen = rows.filter(pl.col("policy") == policy)
     if chosen.is_empty():
-        raise InputError(f"{path}: holds no policy '{policy}'; it has {_some(rows['policy'])}")
+        raise InputError(f"{place}: holds no policy '{policy}'; it has {_some(rows['policy'])}")
     return chosen
 
 
-def _read_run(folder: Path) -> pl.DataFrame:
+def _read_run(place: str) -> pl.DataFrame:
     """Rows of every committed shard of every policy."""
-    store = LocalStore(folder)
+    store = open_store(place)
     finished = [
-        annotation_name(policy.name, shard)
-        for policy in sorted((folder / "commits").glob("*/"))
-        for shard in sorted(committed(store, policy.name))
+        annotation_name(policy, shard)
+        for policy in sorted(store.folders("commits"))
+        for shard in sorted(committed(store, policy))
     ]
     if not finished:
-        raise InputError(f"{folder}: no finished shard (commits/<policy>/*.json); is this a run's output.dir?")
-    return pl.concat([read_table(Path(store.uri(name)), ALIASES, tuple(ALIASES)) for name in finished], how="vertical")
+        raise InputError(f"{place}: no finished shard (commits/<policy>/*.json); is this a run's output.dir?")
+    return pl.concat([_read_shard(store, name) for name in finished], how="vertical")
 
 
-def _normalised(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _read_shard(store: Store, name: str) -> pl.DataFrame:
+    with store.local(name) as path:
+        return read_table(path, ALIASES, tuple(ALIASES), ".parquet")
+
+
+def _normalised(raw: pl.DataFrame, place: str) -> pl.DataFrame:
     text = [pl.col(name).cast(pl.String) for name in raw.columns if name != "p_unsafe"]
     rows = with_columns_of(raw.with_columns(text), {**SCHEMA, "status": pl.String})
     rows = rows.with_columns(
@@ -83,29 +95,36 @@ def _normalised(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
         .then(pl.lit("unrecognised_rating"))
         .alias("invalid")
     ).drop("status")
-    _check_probabilities(rows, path)
+    _check_probabilities(rows, place)
     return rows.with_columns(
         pl.when(pl.col("invalid").is_null()).then(pl.col(name)).alias(name)
         for name in ("rating", "category", "p_unsafe")
     )
 
 
-def _check_probabilities(rows: pl.DataFrame, path: Path) -> None:
+def _check_probabilities(rows: pl.DataFrame, place: str) -> None:
     wrong = rows.filter(pl.col("p_unsafe").is_nan() | ~pl.col("p_unsafe").is_between(0, 1))
     if not wrong.is_empty():
         key, value = wrong["key"][0], wrong["p_unsafe"][0]
-        raise InputError(f"{path}: p_unsafe of key '{key}' is {value}; it must lie between 0 and 1, or be empty")
+        raise InputError(f"{place}: p_unsafe of key '{key}' is {value}; it must lie between 0 and 1, or be empty")
 
 
 def _some(names: pl.Series) -> str:
     return ", ".join(names.drop_nulls().unique().sort().head(5)) or "none"
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """A short name for each of `paths`: its stem, with parent folders in front as far as needed to tell them apart."""
-    parts = [(*path.resolve().parts[1:-1], path.stem if path.is_file() else path.name) for path in paths]
+def distinct_names(places: Sequence[str]) -> list[str]:
+    """A short name for each of `places`: its stem, with folders in front as far as needed to tell them apart."""
+    parts = [_parts(place) for place in places]
     for length in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-length:]) for p in parts]
         if len(set(names)) == len(names):
             return names
     raise InputError("predictions: the same file is given twice; name each file once")
+
+
+def _parts(place: str) -> tuple[str, ...]:
+    if is_url(place):
+        return tuple(place.partition("://")[2].rstrip("/").split("/"))
+    path = Path(place)
+    return (*path.resolve().parts[1:-1], path.stem if path.is_file() else path.name)

@@ -105,7 +105,8 @@ def _reliability(r: Reliability) -> str:
 
 def _points(points: Points) -> str:
     names = ("recall", "specificity", "precision", "balanced_accuracy")
-    header = ["thresholds", "p_unsafe from", *(TITLES[name] for name in names)]
+    p = "calibrated p_unsafe" if points.calibration else "p_unsafe"
+    header = ["thresholds", f"{p} from", *(TITLES[name] for name in names)]
     rows = [
         ["common", f"{points.common.threshold:g}", *(_percent(points.common.scores[name]) for name in names)],
         ["by category", _cuts(points), *(_percent(points.by_category.scores[name]) for name in names)],

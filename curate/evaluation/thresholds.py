@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from curate.calibration import Calibration
 from curate.errors import InputError
 from curate.evaluation.metrics import scores_of
 from curate.evaluation.outcomes import Bools, Floats, Outcomes
@@ -85,16 +86,25 @@ def choose_by_category(outcomes: Outcomes, target: Target) -> OperatingPoint:
     return _operating_point(outcomes, common.threshold, own)
 
 
-def write_filter(point: OperatingPoint, target: Target, path: Path) -> None:
-    """Write the default rules with these thresholds as a filter file, for `filter=PATH` of `run` and `filter`."""
+def write_filter(point: OperatingPoint, target: Target, path: Path, calibration: Calibration | None = None) -> None:
+    """Write the default rules with these thresholds as a filter file, for `filter=PATH` of `run` and `filter`.
+
+    Args:
+        point: the thresholds.
+        target: what they were chosen for.
+        path: the file.
+        calibration: what p_unsafe goes through before it is held against them.
+    """
     default = yaml.safe_load((conf_dir() / "filter" / "default.yaml").read_text(encoding="utf-8"))
     rules = default | {
         "name": target.name,
         "thresholds": {"unsafe": point.threshold, "review": None},
         "by_category": {category: {"unsafe": value} for category, value in point.by_category.items()},
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
     }
     reached = ", ".join(f"{name} {_shown(point.scores[name])}" for name in ("recall", "specificity", "precision"))
-    header = f"# Thresholds on p_unsafe, uncalibrated. On the gold set they were chosen on: {reached}.\n"
+    kind = "uncalibrated" if calibration is None else "calibrated as below"
+    header = f"# Thresholds on p_unsafe, {kind}. On the gold set they were chosen on: {reached}.\n"
     path.write_text(header + yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 | module | does |
 |---|---|
 | conditions | one SQL condition of a rule set -> a checked polars expression |
+| calibrating | p_unsafe calibrated before any rule sees it; whether a calibration fits the run |
 | thresholds | cut-offs on p_unsafe -> the columns `unsafe`, `review`, `unscored` |
 | rules | settings -> the split and the reason of each row |
 | decide | annotation files of one shard -> one decision for each sample, several policies combined |

@@ -28,6 +28,7 @@ SCHEMA = pl.Schema(
         "category_name": pl.String(),
         "rationale": pl.String(),
         "p_unsafe": pl.Float32(),
+        "p_calibrated": pl.Float32(),
         "meta": pl.String(),
         "policy": pl.String(),
         "split": pl.String(),
@@ -35,7 +36,8 @@ SCHEMA = pl.Schema(
         "reason": pl.String(),
     }
 )
-"""Columns of a decision. `policy` is the one that decided; `part` is the folder in splits/, e.g. "clean/train"."""
+"""Columns of a decision. `p_unsafe` is as judged, `p_calibrated` what the rules saw in its place where there is a
+calibration; `policy` is the one that decided; `part` is the folder in splits/, e.g. "clean/train"."""
 
 WINDOW = 20_000
 """Rows that are decided at a time: what bounds memory, whatever a shard's size and the engine's plans."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from curate.ledger import Commit
@@ -19,7 +19,7 @@ from curate.store import Store
 
 FOLDER = "splits"
 CARD = "README.md"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Changes whenever the same decisions would be written differently."""
 
 
@@ -30,11 +30,13 @@ class Manifest:
     Attributes:
         digest: eight hexadecimal digits in every file name.
         parts: folders below splits/ that it may write to, e.g. "review" or "clean/train".
+        rules: the settings that decide; empty where a version wrote it that did not keep them.
         result: what the finished stage reported; None while it is under way.
     """
 
     digest: str
     parts: tuple[str, ...]
+    rules: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
 
     @property
@@ -56,7 +58,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Readable JSON."""
-        record = {"digest": self.digest, "parts": self.parts, "result": self.result}
+        record = {"digest": self.digest, "parts": self.parts, "rules": self.rules, "result": self.result}
         return json.dumps(record, indent=1, ensure_ascii=False).encode()
 
 
@@ -75,7 +77,7 @@ def read_manifests(store: Store) -> list[Manifest]:
     """All rule sets that have, or may have, files in the store."""
     names = [name for name in store.names(FOLDER) if name.endswith(".json")]
     records = [json.loads(store.read(f"{FOLDER}/{name}")) for name in names]
-    return [Manifest(digest=r["digest"], parts=tuple(r["parts"]), result=r["result"]) for r in records]
+    return [Manifest(**record | {"parts": tuple(record["parts"])}) for record in records]
 
 
 def register(store: Store, manifest: Manifest) -> None:

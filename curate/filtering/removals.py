@@ -17,7 +17,7 @@ from curate.filtering.sinking import sink, spill
 from curate.settings import DatasetSettings
 
 _COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]
-_COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe"]
+_COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe", "p_calibrated"]
 
 
 class Removals:

@@ -24,6 +24,7 @@ class Decision:
     category_name: str | None
     rationale: str | None
     p_unsafe: float | None
+    p_calibrated: float | None
     meta: str
     policy: str
     split: str

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from curate.errors import InputError
+from curate.filtering.calibrating import calibrated_column
 from curate.filtering.conditions import constant, parse_condition
 from curate.filtering.thresholds import COLUMNS, check_thresholds, threshold_columns
 from curate.settings import FilterSettings
@@ -23,6 +24,7 @@ from curate.tables import SCHEMA
 from curate.types import Rating, Status
 
 CLEAN, REVIEW, UNSAFE, FAILED = "clean", "review", "unsafe", "failed"
+_AS_JUDGED = "p_unsafe_as_judged"
 RESERVED = frozenset({"annotations", "removed", "default", "all"})
 
 _TYPES: dict[str, pl.DataType] = {
@@ -50,7 +52,14 @@ class Rules:
     _settings: FilterSettings
 
     def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """`rows` of the annotation schema with the columns `split` and `reason`."""
+        """`rows` of the annotation schema with the columns `p_calibrated`, `split` and `reason`."""
+        rows = rows.with_columns(calibrated_column(self._settings.calibration))
+        if self._settings.calibration is None:
+            return self._decided(rows)
+        swapped = {"p_unsafe": pl.col("p_calibrated"), _AS_JUDGED: pl.col("p_unsafe")}
+        return self._decided(rows.with_columns(**swapped)).with_columns(p_unsafe=_AS_JUDGED).drop(_AS_JUDGED)
+
+    def _decided(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return (
             rows.with_columns(sidecar_field(name, kind) for name, kind in self.fields.items())
             .with_columns(threshold_columns(self._settings))
@@ -129,7 +138,7 @@ def _check_names(settings: FilterSettings) -> None:
         if name in RESERVED or not _NAME.fullmatch(name):
             raise InputError(f"filter.splits.{name}: not a usable name; take letters, digits, _ and single -")
     for name in settings.fields:
-        if name in SCHEMA.names or name in COLUMNS:
+        if name in (*SCHEMA.names, *COLUMNS, "p_calibrated", _AS_JUDGED):
             raise InputError(f"filter.fields.{name}: is a column already; use it in rules without declaring it")
 
 

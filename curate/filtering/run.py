@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from curate.card import publish_cards
@@ -16,7 +17,7 @@ from curate.filtering.copying import Progress, copy_shard
 from curate.filtering.counts import Counts
 from curate.filtering.in_order import in_order
 from curate.filtering.indexing import index_shard
-from curate.filtering.manifest import Manifest, forget_others, read_manifests, register, replace_if_changed
+from curate.filtering.manifest import forget_others, read_manifests, register, replace_if_changed
 from curate.filtering.removals import Removals
 from curate.filtering.result import FilterResult, to_result
 from curate.filtering.sinking import sink
@@ -65,7 +66,7 @@ def run_filter(
         register(store, stage.manifest)
         result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
     cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
-    done = Manifest(digest=stage.manifest.digest, parts=stage.manifest.parts, result=result.to_record())
+    done = replace(stage.manifest, result=result.to_record())
     replace_if_changed(store, done.name, done.to_json())
     forget_others(store, done, cards)
     return result

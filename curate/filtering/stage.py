@@ -96,7 +96,7 @@ def prepare(
     rules = check_settings(settings, dataset, policies)
     if dataset.policy_column is not None:
         check_thresholds(settings, codes_of(read_policies(store)))
-    deciding = _deciding(settings, passes_of(dataset, policies))
+    deciding = deciding_passes(settings, passes_of(dataset, policies))
     found = {policy: {commit.shard: commit for commit in read_commits(store, policy)} for policy in deciding}
     shards = tuple(shard for shard in plan if all(shard.id in commits for commits in found.values()))
     if not shards:
@@ -112,7 +112,7 @@ def prepare(
         rules=rules,
         shards=shards,
         commits=commits,
-        manifest=Manifest(digest=digest, parts=_parts(rules, settings)),
+        manifest=Manifest(digest=digest, parts=_parts(rules, settings), rules=settings.model_dump(mode="json")),
     )
     _check_fields(stage)
     return stage
@@ -126,13 +126,18 @@ def check_settings(settings: FilterSettings, dataset: DatasetSettings, policies:
     Raises:
         InputError: names the setting.
     """
-    deciding = _deciding(settings, passes_of(dataset, policies))
+    deciding = deciding_passes(settings, passes_of(dataset, policies))
     codes = codes_of(policies[name] for name in deciding) if dataset.policy_column is None else None
     check_shares(settings.subdivide)
     return compile_rules(settings, codes)
 
 
-def _deciding(settings: FilterSettings, passes: Sequence[str]) -> Sequence[str]:
+def deciding_passes(settings: FilterSettings, passes: Sequence[str]) -> Sequence[str]:
+    """The passes whose rows decide.
+
+    Raises:
+        InputError: `filter.policy` names none of `passes`.
+    """
     if settings.policy is None:
         return passes
     if settings.policy not in passes:

@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _STRINGS),
         pa.field("p_unsafe", pa.float32()),
+        pa.field("p_calibrated", pa.float32()),
         pa.field("policy", pa.string()),
         pa.field("meta", pa.string()),
         pa.field("sidecar", pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("data", pa.binary())]))),

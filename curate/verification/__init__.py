@@ -16,6 +16,7 @@ number of shards (names and digests), never with the data.
 | freshness | whether they were made from the annotations that are there now |
 | totals | what only the sum over all shards tells |
 | split_files | what one split file holds |
+| deciding | law 2 and 6: each sample is where the rules put it |
 | placing | law 2 and 3: each sample in one split, clean is labelled, images are the judged ones |
 | sources | law 1 and 3: the sources read again |
 | leftovers | law 8: what dead workers left, and that it does not count |

@@ -11,6 +11,7 @@ from curate.run_folder import RUN, load_run
 from curate.types import ShardRef
 from curate.verification.cards import Pointer, check_cards, read_pointers
 from curate.verification.commits import check_commit
+from curate.verification.deciding import check_decisions
 from curate.verification.evidence import Finding, Note
 from curate.verification.folder import Folder, Judged, read_judged
 from curate.verification.freshness import is_current
@@ -101,6 +102,7 @@ def _place(
         return None
     placing = Placing(deciding)
     report.take(placing.check(folder.store, splits))
+    report.take(check_decisions(folder, splits, deciding, placing.placed))
     totals.samples_in_splits += placing.found
     if deciding[0].shard.id in splits.files:
         report.take(placing.missing())

@@ -1,0 +1,71 @@
+"""Law 2 and 6: each sample of a shard is in the split that the recorded rules give it, calibrated where they say so.
+
+The rules are applied to the annotations as they are now, by the code that decides; what is read here for it is where
+samples are, which no code of the filter stage's writers tells.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+import polars as pl
+
+from curate.filtering.decide import decide_windows
+from curate.filtering.stage import check_settings
+from curate.ledger import annotation_name
+from curate.settings import FilterSettings
+from curate.verification.evidence import Checked, Evidence, Finding, Law
+from curate.verification.folder import Folder, Judged
+from curate.verification.split_files import Placed, PlacedRow
+from curate.verification.split_set import SplitSet
+
+
+def check_decisions(
+    folder: Folder, splits: SplitSet, judged: Sequence[Judged], placed: Mapping[int, Placed]
+) -> Iterator[Evidence]:
+    """One shard.
+
+    Args:
+        folder: the run.
+        splits: their manifest holds the rules.
+        judged: the shard under each pass that decided.
+        placed: where its samples are, by index.
+    """
+    if not splits.manifest.rules:
+        return
+    decided = {index: (key, part) for index, key, part in _decisions(folder, splits, judged)}
+    yield Checked(Law.FAIL_CLOSED, "decisions", len(decided))
+    if all(isinstance(item, PlacedRow) for item in placed.values()):
+        yield from _by_index(decided, placed)
+    else:
+        yield from _by_key(decided, placed, judged[0])
+
+
+def _decisions(folder: Folder, splits: SplitSet, judged: Sequence[Judged]) -> Iterator[tuple[int, str, str]]:
+    """Index, key and part of each sample."""
+    settings, run = FilterSettings(**splits.manifest.rules), folder.run.settings
+    rules = check_settings(settings, run.dataset, run.policies)
+    with ExitStack() as files:
+        names = {one.policy: annotation_name(one.policy, one.shard.id) for one in judged}
+        paths = {policy: files.enter_context(folder.store.local(name)) for policy, name in names.items()}
+        rows = {policy: pl.scan_parquet(path) for policy, path in paths.items()}
+        count = max(one.rows.height for one in judged)
+        for window in decide_windows(rows, count, rules, settings, ["index", "key", "part"]):
+            yield from window.iter_rows()
+
+
+def _by_index(decided: Mapping[int, tuple[str, str]], placed: Mapping[int, Placed]) -> Iterator[Evidence]:
+    for index, item in placed.items():
+        key, part = decided[index]
+        if item.part != part:
+            yield Finding(Law.FAIL_CLOSED, item.where, f"key {key!r} is in {item.part}, the rules put it into {part}")
+
+
+def _by_key(decided: Mapping[int, tuple[str, str]], placed: Mapping[int, Placed], shown: Judged) -> Iterator[Evidence]:
+    """Members of a tar have no index, so that of samples with one key only their number in each part can be told."""
+    there = Counter((decided[index][0], item.part) for index, item in placed.items())
+    due = Counter(decided[index] for index in placed)
+    for key, part in there - due:
+        yield Finding(Law.FAIL_CLOSED, shown.name, f"key {key!r} is in {part}, the rules do not put it there")
