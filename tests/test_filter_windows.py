@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from curate.errors import StorageFailed
 from curate.filtering import decide
 from tests.filtering_cases import Case, judged, laion_members, write_parquet, write_tar
 
@@ -31,6 +32,22 @@ def test_the_size_of_a_window_changes_nothing(make, monkeypatch, write: str):
     monkeypatch.setattr(decide, "WINDOW", 5)
     assert cut.filter(write=write, **SUBDIVIDED) == expected
     assert _contents(cut) == _contents(whole)
+
+
+def test_an_index_that_the_disk_does_not_take_is_told_in_one_line(make):
+    """A folder stands where scratch files should be, as no disk is full when asked."""
+    case = make("run")
+    taken = case.root / "taken"
+    taken.mkdir()
+    scratches = iter([case.store.scratch()])
+
+    class Unwritable:
+        def __getattr__(self, name: str) -> object:
+            return (lambda: next(scratches, taken)) if name == "scratch" else getattr(case.store, name)
+
+    with pytest.raises(StorageFailed, match="cannot write"):
+        case.through(Unwritable()).filter(write="index")
+    assert not list(case.root.glob("splits/*/*.parquet"))
 
 
 def _contents(case: Case) -> dict[str, object]:

@@ -51,7 +51,7 @@ class IndexFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._files.close()
+        self._files.__exit__(kind, error, trace)
 
     def add(self, decisions: pl.DataFrame) -> None:
         """Append decisions, which have the columns of `SCHEMA` and `part`, each to its file."""
