@@ -57,9 +57,9 @@ class StandIn:
 
     @property
     def idle_share(self) -> float:
-        """Share of the time since the first request in which it had nothing to do."""
-        metrics = self.metrics()
-        return metrics["idle_seconds"] / (metrics["idle_seconds"] + metrics["busy_seconds"])
+        """Share of the time since the first request in which it had nothing to do; 0 where it has no rate."""
+        idle, busy = (self.metrics()[f"{state}_seconds"] for state in ("idle", "busy"))
+        return idle / (idle + busy) if busy else 0.0
 
 
 @contextmanager
