@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.benchmarks.judging import Verdicts, curate_job, differences
+from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.pictures import Picture, sample_pictures, write_tars
 from tests.benchmarks.timed_job import Times
@@ -24,23 +24,22 @@ PROBE, FEWEST, MOST = 24, 50, 250
 UNSAFE, REPEATED = 0.02, 0.3
 GOLD = Path(__file__).parents[2] / "scripts/safeguard/gold/gold.parquet"
 
-BASE = "as by default: image first, rationale for all, one policy"
+LAYOUTS = {"image_first": "image first", "policy_first": "policy first"}
 RATIONALE = "rationale for unsafe ones"
-POLICY_FIRST = "policy first"
-POLICIES = "three policies"
+POLICIES = "three policies, image first"
 REPEATING = f"{REPEATED:.0%} of the samples repeated"
 
 
 def run(folder: Path) -> Result:
-    """One job as by default, and four that save something."""
+    """One job with all defaults, in the model's own layout, and four others."""
+    own = judge_settings().model.layout
     stream = _stream(folder)
-    shards = write_tars(folder / "stream", stream)
+    shards = write_tars(folder / "stream", stream, shards=1)
     repeating = write_tars(folder / "repeating", _repeating(stream), shards=1)
     jobs: dict[str, tuple[str, list[str]]] = {
-        BASE: (shards, []),
+        **{name: (shards, [f"model.layout={layout}"]) for layout, name in LAYOUTS.items()},
         RATIONALE: (shards, ["model.rationale=unsafe"]),
-        POLICY_FIRST: (shards, ["model.layout=policy_first"]),
-        POLICIES: (shards, ["policies=[llavaguard,kids,medical]"]),
+        POLICIES: (shards, ["model.layout=image_first", "policies=[llavaguard,kids,medical]"]),
         REPEATING: (repeating, []),
     }
     verdicts: dict[str, Verdicts] = {}
@@ -53,8 +52,9 @@ def run(folder: Path) -> Result:
     contenders: dict[str, Callable[[], float]] = {name: partial(judge, name) for name in jobs}
     result = Result(name="savings", unit="images/s", checked="")
     alternate_timed(contenders, len(stream), result, repeats=REPEATS, warm_up=False)
-    result.checked = f"{RATIONALE}: {differences(verdicts[BASE], verdicts[RATIONALE])}"
-    _compare(result, verdicts, times)
+    result.checked = f"{RATIONALE}: {differences(verdicts[LAYOUTS[own]], verdicts[RATIONALE])}"
+    _compare(result, LAYOUTS[own], verdicts)
+    _note_counters(result, verdicts, times)
     _compare_layouts(result, folder)
     return result
 
@@ -81,24 +81,30 @@ def _repeating(stream: Sequence[Picture]) -> list[Picture]:
     return [replace(stream[number % distinct], key=picture.key) for number, picture in enumerate(stream)]
 
 
-def _compare(result: Result, verdicts: dict[str, Verdicts], times: dict[str, Times]) -> None:
-    def tokens(name: str) -> int:
-        return sum(judged.output_tokens for judged in verdicts[name].values())
-
+def _compare(result: Result, own: str, verdicts: dict[str, Verdicts]) -> None:
+    """Each way of saving against the job that differs in nothing else; `own` is that of the model's own layout."""
+    image_first, policy_first = LAYOUTS.values()
+    written, needed = (sum(j.output_tokens for j in verdicts[name].values()) for name in (own, RATIONALE))
     ratios = result.ratios
-    ratios["generated tokens, all to unsafe"] = Ratio(value=tokens(BASE) / tokens(RATIONALE), at_least=3.0)
-    ratios["images/s, rationale for unsafe ones"] = Ratio(value=result.ratio(RATIONALE, BASE))
-    ratios["images/s, policy first"] = Ratio(value=result.ratio(POLICY_FIRST, BASE))
-    ratios["cost of three policies to one"] = Ratio(value=result.ratio(BASE, POLICIES), at_most=1.6)
-    ratios[f"cost with {REPEATING}"] = Ratio(value=result.ratio(BASE, REPEATING), at_most=0.75)
+    ratios[f"generated tokens, rationale for all to {RATIONALE}"] = Ratio(value=written / needed, at_least=3.0)
+    ratios[f"images/s, {RATIONALE} to all"] = Ratio(value=result.ratio(RATIONALE, own))
+    ratios["images/s, policy first to image first"] = Ratio(value=result.ratio(policy_first, image_first))
+    ratios["cost of three policies to one, image first"] = Ratio(value=result.ratio(image_first, POLICIES), at_most=1.6)
+    ratios[f"cost with {REPEATING} to none"] = Ratio(value=result.ratio(own, REPEATING), at_most=0.75)
+    result.notes["labels on the stream, policy first to image first"] = differences(
+        verdicts[image_first], verdicts[policy_first]
+    )
+
+
+def _note_counters(result: Result, verdicts: dict[str, Verdicts], times: dict[str, Times]) -> None:
     for name, judged in verdicts.items():
         unsafe = sum(j.rating == "Unsafe" for j in judged.values())
-        result.notes[f"{name}: Unsafe"] = f"{unsafe} of {len(judged)}"
         counters = times[name].metrics
-        result.notes[f"{name}: generated tokens"] = f"{counters.get('generation_tokens', 0):.0f}"
-        queries = counters.get("prefix_cache_queries", 0)
-        result.notes[f"{name}: share of prompt tokens cached"] = counters.get("prefix_cache_hits", 0) / (queries or 1)
-    result.notes["labels, policy first on the stream"] = differences(verdicts[BASE], verdicts[POLICY_FIRST])
+        cached = counters.get("prefix_cache_hits", 0) / (counters.get("prefix_cache_queries", 0) or 1)
+        result.notes[name] = (
+            f"{unsafe} of {len(judged)} Unsafe, {counters.get('generation_tokens', 0):.0f} tokens generated, "
+            f"{cached:.0%} of the prompts' tokens cached"
+        )
 
 
 def _compare_layouts(result: Result, folder: Path) -> None:
@@ -108,7 +114,7 @@ def _compare_layouts(result: Result, folder: Path) -> None:
         return
     gold = {row["key"]: row["rating"] for row in pq.read_table(GOLD, columns=["key", "rating"]).to_pylist()}
     found: dict[str, Verdicts] = {}
-    for layout in ("image_first", "policy_first"):
+    for layout in LAYOUTS:
         options = [f"model.layout={layout}", "model.rationale=none", "dataset.key=key"]
         _, found[layout] = curate_job(folder / "run", str(GOLD), *options, dataset="parquet")
         right = sum(judged.rating == gold[key] for key, judged in found[layout].items())
