@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from curate.filtering.estimate import split_disk_estimate
 from curate.ledger import read_commits
+from curate.places import places_of
 from curate.planning import Plan
 from curate.running import annotate, open_settings
 from curate.settings import DatasetSettings, Settings
@@ -28,7 +29,8 @@ class Estimate:
         probed: samples that were judged.
         failed: share of them without a label, by status.
         samples: of the whole data set; measured where `exact`, else extrapolated from bytes.
-        rate: samples a second once the engine runs.
+        engines: that a worker on this machine starts, each with GPUs of its own; 1 where they would share the cores.
+        rate: samples a second by one of them, once it runs.
         startup: seconds until the first.
         prompt_tokens, output_tokens: a sample, on average.
         seconds: wall time of one worker.
@@ -40,6 +42,7 @@ class Estimate:
     failed: Mapping[str, float]
     samples: int
     exact: bool
+    engines: int
     rate: float
     startup: float
     prompt_tokens: float
@@ -55,24 +58,27 @@ def probe(settings: Settings, plan: Plan, count: int) -> Estimate:
     with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
         dataset = settings.dataset.model_copy(update={"limit": count})
         output = settings.output.model_copy(update={"dir": folder})
-        run = open_settings(settings.model_copy(update={"dataset": dataset, "output": output}))
+        engine = settings.engine.model_copy(update={"processes": 1})
+        run = open_settings(settings.model_copy(update={"dataset": dataset, "output": output, "engine": engine}))
         tally = annotate(run).tally
         files = sum(c.file_bytes for policy in settings.passes for c in read_commits(run.store, policy))
     startup = time.monotonic() - started - tally.seconds
     judged = max(1, tally.rows // len(settings.passes))
     samples, exact = count_samples(plan, settings.dataset)
-    seconds = startup + samples * tally.seconds / judged
+    engines = sum(1 for place in places_of(settings.engine) if place.gpus) or 1
+    seconds = startup + samples * tally.seconds / judged / engines
     return Estimate(
         probed=judged,
         failed={s: n / tally.rows for s, n in sorted(tally.statuses.items()) if s != Status.LABELLED},
         samples=samples,
         exact=exact,
+        engines=engines,
         rate=judged / max(1e-9, tally.seconds),
         startup=startup,
         prompt_tokens=tally.tokens["prompt"] / max(1, tally.rows),
         output_tokens=tally.tokens["output"] / max(1, tally.rows),
         seconds=seconds,
-        gpu_hours=seconds / 3600 * settings.engine.tensor_parallel,
+        gpu_hours=seconds / 3600 * settings.engine.tensor_parallel * engines,
         disk={"annotations": samples * files // judged, **split_disk_estimate(plan.shards, samples)},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -14,8 +14,26 @@ from curate.tally import Tally
 LINE_SECONDS = 10.0
 
 
+class Display(Protocol):
+    """Shows a worker's counts while it runs."""
+
+    def __enter__(self) -> object:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Show the last state, and end."""
+        ...
+
+    def refresh(self) -> None:
+        """Show the current state; cheap enough to be called several times a second."""
+        ...
+
+
 class Progress:
-    """Shows a tally as it grows.
+    """Shows a tally as it grows, for a person. See `Display`.
 
     Args:
         tally: what is shown; it is read, never changed.

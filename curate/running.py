@@ -1,10 +1,10 @@
-"""From settings to finished annotations in this process: what `run` and `annotate` share."""
+"""From settings to finished annotations on this machine: what `run` and `annotate` share."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from curate import committing
 from curate.annotate import Workshop
@@ -12,33 +12,27 @@ from curate.asking import asked_in_general, asking
 from curate.engines import make_engine
 from curate.engines.base import Engine
 from curate.engines.supervised import SupervisedEngine
-from curate.errors import InputError
+from curate.errors import EngineDead, InputError
 from curate.filtering.calibrating import check_calibration
 from curate.filtering.stage import check_settings, deciding_passes
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate
 from curate.ledger import Claims, committed, worker_id
 from curate.models import model_identity
+from curate.node import Node, assign
 from curate.open_store import open_store
+from curate.places import Place, places_of
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
-from curate.progress import Progress
+from curate.progress import Display, Progress
 from curate.run_folder import Run, open_run
 from curate.settings import Settings
 from curate.sharing import own_share
 from curate.tally import Tally
-from curate.types import Status
-from curate.worker import Worker
+from curate.types import ShardRef, Status
+from curate.worker import Outcome, Worker
 
 MAX_AUTO_WORKERS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a worker did: its counts, and the shards it could not read, by id with the reason."""
-
-    tally: Tally
-    unreadable: dict[str, str]
 
 
 def open_settings(settings: Settings) -> Run:
@@ -84,44 +78,72 @@ def unfinished(run: Run) -> int:
 
 
 def annotate(run: Run) -> Outcome:
-    """Be one worker on `run` until nothing is left; nothing is started where nothing is left.
+    """Be one worker on `run`, or one for each engine of this machine, until nothing is left.
+
+    Nothing is started where nothing is left.
+
+    Raises:
+        Drained, BudgetExceeded, EngineDead, InputError: see `Worker.run` and `Node.run`.
+    """
+    if unfinished(run) == 0:
+        return Outcome(tally=Tally(run.settings.budget), unreadable={})
+    places, shards = places_of(run.settings.engine), own_share(run)
+    if len(places) > 1:
+        return _annotate_in_processes(run, places, shards)
+    left = _left(run)
+    return asyncio.run(work(run, shards, lambda tally: Progress(tally, left)))
+
+
+def _annotate_in_processes(run: Run, places: Sequence[Place], shards: Sequence[ShardRef]) -> Outcome:
+    tally = Tally(run.settings.budget)
+    node = Node(tally)
+    outcome = node.run(assign(run, places, shards), Progress(tally, _left(run)))
+    left = unfinished(run) - len(outcome.unreadable)
+    if node.losses and left > 0:
+        raise EngineDead(f"{'; '.join(node.losses)}; {left} shards are left: run the same command again to go on")
+    return outcome
+
+
+async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], Display]) -> Outcome:
+    """Be one worker with an engine of its own.
+
+    Args:
+        run: opened.
+        shards: those it may take.
+        display: builds what shows the counts.
 
     Raises:
         Drained, BudgetExceeded, EngineDead, InputError: see `Worker.run`.
     """
-    if unfinished(run) == 0:
-        return Outcome(tally=Tally(run.settings.budget), unreadable={})
-    return asyncio.run(_annotate(run))
-
-
-async def _annotate(run: Run) -> Outcome:
     settings = run.settings
-    shards = own_share(run)
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
     async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
         try:
             await _start(engine, pool)
-            tally = Tally(settings.budget)
-            shop = Workshop(
-                store=run.store,
-                dataset=settings.dataset,
-                asking=asking(settings, run.store),
-                fingerprints={name: f.digest for name, f in run.fingerprints.items()},
-                plan_hash=run.plan.plan_hash,
-                worker=claims.worker,
-                engine=engine,
-                pool=pool,
-                gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
-                tally=tally,
-            )
-            progress = Progress(tally, _left(run))
-            worker = Worker(shards, shop, claims, progress, lanes=settings.engine.shards_in_flight)
+            shop = _workshop(run, claims.worker, engine, pool)
+            worker = Worker(shards, shop, claims, display(shop.tally), lanes=settings.engine.shards_in_flight)
             await worker.run()
         finally:
             await engine.close()
-    return Outcome(tally=tally, unreadable=worker.unreadable)
+    return Outcome(tally=shop.tally, unreadable=worker.unreadable)
+
+
+def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool) -> Workshop:
+    settings = run.settings
+    return Workshop(
+        store=run.store,
+        dataset=settings.dataset,
+        asking=asking(settings, run.store),
+        fingerprints={name: f.digest for name, f in run.fingerprints.items()},
+        plan_hash=run.plan.plan_hash,
+        worker=worker,
+        engine=engine,
+        pool=pool,
+        gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
+        tally=Tally(settings.budget),
+    )
 
 
 async def _start(engine: Engine, pool: PreparerPool) -> None:

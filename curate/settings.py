@@ -117,6 +117,8 @@ class EngineSettings(Group):
 
     Attributes:
         name: a key of `curate.engines.ENGINES`.
+        processes: engines that `run` and `annotate` start on this machine, each in a process of its own with all that
+            the settings below give it; "auto" takes one for every `tensor_parallel` GPUs of vLLM, and one elsewhere.
         workers: processes that decode and render; 0 does it in threads of this process.
         max_requests: bound on samples in flight.
         max_bytes: bound on their rendered bytes in flight.
@@ -130,6 +132,7 @@ class EngineSettings(Group):
     """
 
     name: str = "vllm"
+    processes: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     max_requests: Annotated[int, Field(gt=0)] = 128
     max_bytes: Annotated[int, Field(gt=0)] = 2 * 2**30

@@ -6,12 +6,18 @@ in flight in its children has to finish first.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from types import FrameType
 
 DRAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 @contextmanager
@@ -25,3 +31,32 @@ def blocked(numbers: Collection[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def heard() -> Iterator[deque[signal.Signals]]:
+    """The drain signals that arrive meanwhile, in their order, for whoever looks; they do nothing else."""
+    arrived: deque[signal.Signals] = deque()
+
+    def note(number: int, _: FrameType | None) -> None:
+        arrived.append(signal.Signals(number))
+
+    before = {number: signal.signal(number, note) for number in DRAIN}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with(parent: int) -> None:
+    """Ask the kernel to kill this process when the thread that started it ends; the closing pipe does it elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code as `multiprocessing` tells it, negative for a signal, in words."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

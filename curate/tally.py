@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curate.errors import BudgetExceeded
 from curate.settings import Budget
 from curate.types import Annotation, Rating, Status
+
+TOLD_DETAILS = 5
 
 ENGINE_FAILURES = frozenset({Status.REJECTED_BY_ENGINE, Status.INVALID_OUTPUT, Status.ENGINE_FAILURE})
 
@@ -69,11 +72,24 @@ class Tally:
             "seconds": self.seconds,
         }
 
+    def brief(self) -> Tally:
+        """The same counts, with the most common details only: small enough to be sent every second."""
+        return replace(self, details=Counter(dict(self.details.most_common(TOLD_DETAILS))))
+
+    def gather(self, parts: Collection[Tally]) -> None:
+        """Become the sum of what several workers on this machine have counted."""
+        self.statuses = sum((p.statuses for p in parts), Counter())
+        self.ratings = sum((p.ratings for p in parts), Counter())
+        self.details = sum((p.details for p in parts), Counter())
+        self.tokens = sum((p.tokens for p in parts), Counter())
+        self.started = min((p.started for p in parts), default=self.started)
+        self.ended = max((p.ended for p in parts), default=self.ended)
+
     def add(self, row: Annotation) -> None:
         """Count one row.
 
         Raises:
-            BudgetExceeded: the failures so far are implausible for a sound run.
+            BudgetExceeded: see `check`.
         """
         self.ended = time.monotonic()
         self.statuses[row.status] += 1
@@ -84,9 +100,14 @@ class Tally:
         self.tokens["output"] += row.output_tokens or 0
         if row.status is not Status.LABELLED:
             self.details[row.status, row.detail or ""] += 1
-            self._check()
+            self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Hold the counts against the budget.
+
+        Raises:
+            BudgetExceeded: the failures so far are implausible for a sound run.
+        """
         engine = sum(self.statuses[s] for s in ENGINE_FAILURES)
         self._hold(engine, self.budget.engine, "engine", "the model or the engine")
         self._hold(self.failed - engine, self.budget.data, "data", "the data")

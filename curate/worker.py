@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from curate.annotate import Workshop, annotate_shard
 from curate.errors import Drained, ShardUnreadable, StorageFailed
@@ -15,13 +16,23 @@ from curate.failures import ShardFailure, clear_failure, note_failure
 from curate.flow import uninterrupted
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
-from curate.progress import Progress
+from curate.progress import Display
 from curate.signals import DRAIN
+from curate.tally import Tally
 from curate.types import ShardRef
 
 POLL_SECONDS = 1.0
 SHOW_SECONDS = 0.2
 LISTING_SECONDS = 5.0
+EARLY_END = "stopped before the end, nothing is lost; run the same command again to go on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was done: the counts, and the shards that could not be read, by id with the reason."""
+
+    tally: Tally
+    unreadable: dict[str, str]
 
 
 class Worker:
@@ -41,7 +52,7 @@ class Worker:
         shards: Sequence[ShardRef],
         shop: Workshop,
         claims: Claims,
-        progress: Progress,
+        progress: Display,
         *,
         lanes: int,
         grace: float = 30.0,
@@ -74,7 +85,7 @@ class Worker:
             finally:
                 showing.cancel()
         if self._shop.gate.closed:
-            raise Drained("stopped before the end, nothing is lost; run the same command again to go on")
+            raise Drained(EARLY_END)
 
     async def _work(self) -> None:
         lanes = [asyncio.create_task(self._lane()) for _ in range(self._lanes)]
@@ -212,10 +223,12 @@ class Worker:
                 self._shop.gate.close()
                 loop.call_later(self._grace, stop_at_once)
 
+        before = {number: signal.getsignal(number) for number in DRAIN}
         for number in DRAIN:
             loop.add_signal_handler(number, drain, number)
         try:
             yield
         finally:
-            for number in DRAIN:
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)

@@ -6,11 +6,8 @@ fault it was, and because it waits for ever when a worker is killed in the middl
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
-import signal
-import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -21,13 +18,12 @@ from typing import Any, Generic, TypeVar
 
 from curate.console import configure_child
 from curate.errors import CurateError
-from curate.signals import DRAIN, blocked
+from curate.signals import DRAIN, blocked, end_with, how_it_ended
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _STOP_SECONDS = 5.0
 
 
@@ -96,12 +92,12 @@ class WorkerProcess(Generic[Q, A]):
         code = self._process.exitcode or 0
         self._process.close()
         self._pipe = self._process = None
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return how_it_ended(code)
 
 
 def _serve(pipe: Connection[Any, Any], pickled: bytes, parent: int) -> None:
     """Answer until the pipe closes. Runs in the worker process."""
-    _end_with(parent)
+    end_with(parent)
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # read when a library loads, so before the handler's are
     configure_child()
     handler = pickle.loads(pickled)
@@ -121,11 +117,3 @@ def _answer(handler: Callable[[Any], Any], question: object) -> object:
         return error
     except Exception:  # noqa: BLE001 - nothing is swallowed: the parent raises it
         return RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
-
-
-def _end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the thread that started it ends; the closing pipe does it elsewhere."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)

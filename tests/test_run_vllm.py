@@ -132,9 +132,9 @@ def test_verify_agrees(finished):
     curate("verify", f"output.dir={finished[0]}")
 
 
-def start(folder):
+def start(folder, *more):
     """A slow run in a process group of its own, as a terminal starts it."""
-    arguments = command("run", "+dataset=laion_subset", f"output.dir={folder}", "engine.max_requests=8")
+    arguments = command("run", "+dataset=laion_subset", f"output.dir={folder}", "engine.max_requests=8", *more)
     return subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                             start_new_session=True)  # fmt: skip
 
@@ -187,6 +187,19 @@ def test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight(tmp_p
     kept = [*folder.glob("annotations/*/*.parquet"), *folder.glob("work/parts/*/*/*.parquet")]
     judged = json.loads(heartbeat.read_bytes())["progress"]["rows"]
     assert judged == sum(pq.read_metadata(path).num_rows for path in kept)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two engines on one core would wait for each other")
+def test_two_engines_on_cores_of_their_own_give_the_rows_of_one(finished, tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder, "engine.processes=2")
+    wait_for_commits(folder, 1)
+    cores = [set(p.cpu_affinity()) for p in family_of(process.pid) if "EngineCore" in " ".join(p.cmdline())]
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    assert len(cores) == 2
+    assert not set.intersection(*cores)
+    assert len({json.loads(path.read_bytes())["worker"] for path in folder.glob("commits/*/*.json")}) == 2
+    compare(rows(folder), rows(finished[0]))
 
 
 def family_of(pid):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from curate.errors import InputError
+from curate.node import assign
+from curate.places import divide
 from curate.settings import JobSettings
 from curate.sharing import own_share
 from curate.slurm import write_scripts
@@ -43,6 +45,14 @@ def test_shares_are_the_whole_and_disjoint(run, capsys):
     shares = [share(run, capsys, tasks=3, task=n) for n in range(3)]
     assert sorted(shard for one in shares for shard in one) == sorted(s.id for s in run.plan.shards)
     assert share(run, capsys) == [s.id for s in run.plan.shards]
+
+
+def test_engine_processes_of_one_worker_divide_its_share(run, capsys):
+    run = replace(run, settings=run.settings.model_copy(update={"job": JobSettings(tasks=2, task=0)}))
+    shards = own_share(run)
+    shares = [assignment.shards for _, assignment in assign(run, divide(2, [], {0}, {}), shards)]
+    assert [len(share) for share in shares] == [2, 1]
+    assert {s.id for share in shares for s in share} == {s.id for s in shards}
 
 
 def test_the_index_in_the_array_is_the_task(run, capsys, monkeypatch):

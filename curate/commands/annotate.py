@@ -8,7 +8,8 @@ from __future__ import annotations
 from curate.config import compose_settings
 from curate.console import say
 from curate.errors import ExitCode, ShardUnreadable
-from curate.running import Outcome, annotate, open_settings
+from curate.running import annotate, open_settings
+from curate.worker import Outcome
 
 SUMMARY = "one worker: judges shards that nobody has finished until none is left"
 EXAMPLE = "annotate +dataset=laion_subset"

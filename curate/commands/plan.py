@@ -62,9 +62,10 @@ def _estimate(estimate: Estimate) -> Iterator[str]:
     yield f"probe       {estimate.probed} samples judged; without a label: {failed or 'none'}"
     yield f"samples     {'' if estimate.exact else 'about '}{estimate.samples}"
     yield f"tokens      {estimate.prompt_tokens:.0f} prompt, {estimate.output_tokens:.0f} output for each"
-    yield f"rate        {estimate.rate:.1f} images/s by one worker, after {estimate.startup:.0f} s of start-up"
+    yield f"rate        {estimate.rate:.1f} images/s by one engine, after {estimate.startup:.0f} s of start-up"
     hours = f"{estimate.gpu_hours:.2f} GPU-hours"
-    yield f"time        {_duration(estimate.seconds)} by one worker, {hours} where it is one of GPUs like this"
+    worker = "one worker" if estimate.engines == 1 else f"one worker with {estimate.engines} engines"
+    yield f"time        {_duration(estimate.seconds)} by {worker}, {hours} where it is one of GPUs like this"
     yield from _disk(estimate.disk)
 
 
