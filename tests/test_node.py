@@ -16,7 +16,7 @@ from tests.jobs import annotation_files, command, curate, environment, fake_run,
 pytestmark = pytest.mark.slow
 
 TWO = ("engine.processes=2",)
-SLOW = (*TWO, "engine.args.latency=0.1", "engine.max_requests=4")
+SLOW = (*TWO, "engine.args.latency=0.3", "engine.max_requests=4")
 SHARDS_EACH = 2
 """The default of engine.shards_in_flight."""
 
@@ -43,6 +43,7 @@ def running(shards, folder, *more):
         deadline = time.monotonic() + 300
         while len(list(folder.glob("work/claims/*"))) <= SHARDS_EACH:
             assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         yield process
     finally:
