@@ -134,7 +134,9 @@ async def _admit(
 
 def _due(one: Pass, sample: Sample, asked: Asked) -> Due:
     question = asked[one.policy]
-    return Due(one, question, one.kept(sample.index), one.repeats.turn(sample.sha256, question.policy))
+    # A policy that cannot be read may have the name of one that can, from which it differs in line breaks alone.
+    digest = None if isinstance(question, Unaskable) else sample.sha256
+    return Due(one, question, one.kept(sample.index), one.repeats.turn(digest, question.policy))
 
 
 def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generator[tuple[Sample, Asked], None, None]:

@@ -195,6 +195,17 @@ def test_a_source_whose_policies_changed_is_a_violation(tmp_path, capsys):
     assert f"policy is '{policy_name(TEXT)}', in the source '{policy_name(RELAXED)}'" in capsys.readouterr().out
 
 
+def test_a_text_that_cannot_be_read_takes_no_label_from_one_with_the_same_words(tmp_path):
+    """Repeated pictures take the label of an earlier row under the same policy; this is not the same policy."""
+    broken = TEXT.replace("\n- ", " - ")
+    assert policy_name(broken) == policy_name(TEXT)
+    path = write_gold(tmp_path / "gold.parquet", [TEXT, TEXT, broken], [1, 1, 1])
+    assert main(arguments(path, tmp_path / "run")) == 0
+    answers = found(tmp_path / "run")
+    assert [r["status"] for r in answers] == ["labelled", "labelled", "invalid_policy"]
+    assert answers[1]["reused_from"]
+
+
 @pytest.mark.slow
 def test_a_killed_run_equals_an_undisturbed_one(tmp_path):
     policies = [TEXT, RELAXED, "kids", None] * 15
