@@ -20,7 +20,8 @@ class Usage:
 
     Attributes:
         seconds: from its start to its end.
-        peak_mb: most resident memory of all its processes together, in MB; shared pages count in each of them.
+        peak_mb: most resident memory of all its processes together, in MB; a page that several share counts once (PSS),
+            so that a process just forked is not taken for a copy of its parent.
         each_mb: the most that each of its processes held, largest first.
         open_files: most descriptors of all processes together.
     """
@@ -59,7 +60,7 @@ def _now(root: psutil.Process) -> tuple[dict[int, float], int]:
     memory, opened = dict[int, float](), 0
     for process in _tree(root):
         with suppress(psutil.NoSuchProcess):
-            memory[process.pid] = process.memory_info().rss / 1e6
+            memory[process.pid] = process.memory_full_info().pss / 1e6
             opened += process.num_fds()
     return memory, opened
 
