@@ -15,6 +15,7 @@ import jinja2
 import pyarrow as pa
 import yaml
 
+from curate.compaction.index import Index, is_of, read_indexes
 from curate.filtering import write_index, write_parquet
 from curate.filtering.formats import FORMATS
 from curate.filtering.manifest import CARD, replace_if_changed
@@ -30,6 +31,9 @@ from curate.tables import SCHEMA
 from curate.types import Rating
 
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
+
+_FENCE = "---\n"
+"""Stands before and after a card's front matter."""
 
 Commits = Mapping[str, Mapping[str, Commit]]
 
@@ -74,6 +78,28 @@ def publish_cards(
     return [*own, CARD]
 
 
+def point_to_rows(store: Store, policy: str, commits: Mapping[str, Commit], index: Index) -> None:
+    """Let the card, where there is one, point to where the rows of `policy` stand now.
+
+    Its digests stay: they are those of the rows, wherever these are.
+
+    Args:
+        store: the run's folder.
+        policy: whose rows.
+        commits: of all its shards, by id.
+        index: what of them is compacted.
+    """
+    if not store.exists(CARD):
+        return
+    start, front, body = store.read(CARD).decode().split(_FENCE, 2)
+    matter = yaml.safe_load(front)
+    current = _paths(store, policy, commits, [index])
+    for config in matter["configs"]:
+        for entry in config["data_files"]:
+            entry["path"] = _replaced(entry["path"], f"annotations/{policy}/", current)
+    replace_if_changed(store, CARD, _FENCE.join((start, _dumped(matter), body)).encode())
+
+
 def _main_card(
     store: Store, settings: FilterSettings, commits: Commits, result: FilterResult, facts: Mapping[str, Any]
 ) -> str:
@@ -113,7 +139,9 @@ def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[s
     if len(commits) > 1:
         names |= {f"annotations-{policy}": [policy] for policy in commits}
     for name, policies in names.items():
-        paths = [path for policy in policies for path in _paths(store, policy, commits[policy])]
+        paths = [
+            path for policy in policies for path in _paths(store, policy, commits[policy], read_indexes(store, policy))
+        ]
         yield (
             {
                 "config_name": name,
@@ -124,11 +152,27 @@ def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[s
         )
 
 
-def _paths(store: Store, policy: str, commits: Mapping[str, Commit]) -> list[str]:
-    """A pattern where all files there are committed; else the committed ones by name."""
+def _paths(store: Store, policy: str, commits: Mapping[str, Commit], indexes: Iterable[Index]) -> list[str]:
+    """Parts, and files of their own: by a pattern where all that are there are committed, else by name."""
+    parts, compacted = _parts(commits, indexes)
     folder = f"annotations/{policy}"
-    names = [f"{shard}.parquet" for shard in sorted(commits)]
-    return [f"{folder}/*.parquet"] if names == store.names(folder) else [f"{folder}/{name}" for name in names]
+    names = [f"{shard}.parquet" for shard in sorted(commits.keys() - compacted)]
+    whole = names and names == store.names(folder)
+    return [*parts, *([f"{folder}/*.parquet"] if whole else [f"{folder}/{name}" for name in names])]
+
+
+def _parts(commits: Mapping[str, Commit], indexes: Iterable[Index]) -> tuple[list[str], set[str]]:
+    """The parts with rows of `commits`, and the shards in them; of several indexes one that has as many as any."""
+    spans = [[s for s in index.spans if s.shard in commits and is_of(s, commits[s.shard])] for index in indexes]
+    most = max(spans, key=len, default=[])
+    return list(dict.fromkeys(span.part for span in most)), {span.shard for span in most}
+
+
+def _replaced(paths: str | list[str], folder: str, current: list[str]) -> str | list[str]:
+    """`paths` with those in `folder` replaced by `current`."""
+    listed = [paths] if isinstance(paths, str) else paths
+    places = [n for n, path in enumerate(listed) if path.startswith(folder)]
+    return [*listed[: places[0]], *current, *listed[places[-1] + 1 :]] if places else paths
 
 
 def _split_configs(settings: FilterSettings, result: FilterResult) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
@@ -198,6 +242,10 @@ def _front_matter(configs: Iterable[tuple[dict[str, Any], list[Any] | None]]) ->
     infos = [{"config_name": config["config_name"], "features": f} for config, f in configs if f is not None]
     matter: dict[str, Any] = {"configs": [config for config, _ in configs]}
     matter |= {"dataset_info": infos} if infos else {}
+    return _dumped(matter)
+
+
+def _dumped(matter: Mapping[str, Any]) -> str:
     text: str = yaml.dump(matter, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
 

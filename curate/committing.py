@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
+from curate.compaction.files import AnnotationFiles
 from curate.journal import Journal, read_rows
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
 from curate.repeats import Repeats
@@ -110,15 +111,14 @@ def reopen(store: Store, policy: str, shard: str, retry: frozenset[str]) -> None
     In an order that a kill cannot turn into a loss: the kept rows stand before the commit goes, and until the old
     annotation file goes too it is simply what a later worker adopts.
     """
-    name = annotation_name(policy, shard)
-    with store.open(name) as file:
-        table = pq.read_table(file)
+    with AnnotationFiles(store).local(read_commit(store, policy, shard)) as path:
+        table = pq.read_table(path, partitioning=None)
     keep = [status not in retry for status in table.column("status").to_pylist()]
     with scratch_file(store) as scratch:
         pq.write_table(table.filter(keep), scratch, compression="zstd")
         store.publish(scratch, kept_name(policy, shard))
     store.delete(commit_name(policy, shard))
-    store.delete(name)
+    store.delete(annotation_name(policy, shard))
 
 
 def reopen_for_retry(store: Store, policy: str, retry: frozenset[str]) -> int:

@@ -93,19 +93,13 @@ class Journal:
     def publish(self) -> None:
         """Publish the annotation file; where another worker was first, its file stands."""
         with scratch_file(self._store) as scratch:
-            self._write(scratch)
+            write_rows(scratch, self._tables(), self._metadata)
             self._store.publish(scratch, self._target)
 
     def discard(self) -> None:
         """Delete all checkpoints of this shard, those of other identities too; only after the commit."""
         for name in self._store.names(self._folder):
             self._store.delete(f"{self._folder}/{name}")
-
-    def _write(self, path: Path) -> None:
-        schema = SCHEMA.with_metadata(self._metadata)
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for table in regroup(self._tables(), ROW_GROUP):
-                writer.write_table(table.replace_schema_metadata(self._metadata), row_group_size=ROW_GROUP)
 
     @property
     def _flushed(self) -> int:
@@ -135,6 +129,13 @@ class Journal:
             yield table.slice(part.first - _parse(part.name).first, part.end - part.first)
         if self._rows:
             yield to_table(self._rows)
+
+
+def write_rows(path: Path, tables: Iterator[pa.Table], metadata: Mapping[str, str]) -> None:
+    """Write an annotation file; the same rows and metadata give the same bytes, however they are cut into tables."""
+    with pq.ParquetWriter(path, SCHEMA.with_metadata(dict(metadata)), compression="zstd") as writer:
+        for table in regroup(tables, ROW_GROUP):
+            writer.write_table(table.replace_schema_metadata(dict(metadata)), row_group_size=ROW_GROUP)
 
 
 def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:

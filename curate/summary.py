@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from curate.compaction.files import AnnotationFiles
 from curate.failures import read_failures
-from curate.ledger import annotation_name, read_commits
+from curate.ledger import read_commits
 from curate.open_store import is_url
 from curate.policy import BY_ROW
 from curate.row_policies import FOLDER as POLICIES
@@ -93,9 +94,10 @@ def _examples(run: Run) -> Iterator[str]:
 def _first_rows(run: Run, policy: str, rating: Rating) -> list[dict[str, Any]]:
     """The first `EXAMPLES` rows with `rating`; opens no more shards than hold them."""
     found: list[dict[str, Any]] = []
+    files = AnnotationFiles(run.store)
     for commit in read_commits(run.store, policy):
         if len(found) < EXAMPLES and commit.ratings.get(rating):
-            with run.store.local(annotation_name(policy, commit.shard)) as path:
+            with files.local(commit) as path:
                 rated = pl.scan_parquet(path).filter(pl.col("rating") == rating.value)
                 found += rated.head(EXAMPLES - len(found)).collect().to_dicts()
     return found
@@ -119,7 +121,7 @@ def _load_line(run: Run, folder: str, split: str | None) -> str:
     form = run.settings.filter.write
     if is_url(folder):
         # `datasets` reads cards from folders and from the hub only.
-        files = f"splits/{split}/*.parquet" if split and form == "parquet" else "annotations/*/*.parquet"
+        files = f"splits/{split}/*.parquet" if split and form == "parquet" else "annotations/**/*.parquet"
         return f'datasets.load_dataset("parquet", data_files={f"{folder}/{files}"!r}, split="train")'
     if split and form == "parquet":
         return f'datasets.load_dataset({folder!r}, "{split}", split="train")'

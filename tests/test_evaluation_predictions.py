@@ -10,6 +10,7 @@ from curate.errors import InputError
 from curate.evaluation.gold import read_gold
 from curate.evaluation.outcomes import join
 from curate.evaluation.predictions import distinct_names, read_predictions
+from curate.ledger import Commit
 from curate.tables import to_table
 from curate.types import Annotation, Rating, Status
 
@@ -22,7 +23,11 @@ def write_shard(folder, policy, shard, rows, *, committed=True):
     commits = folder / "commits" / policy
     commits.mkdir(parents=True, exist_ok=True)
     if committed:
-        (commits / f"{shard}.json").write_text("{}")
+        commit = Commit(
+            shard=shard, policy=policy, fingerprint="f", plan_hash="p", rows=len(rows), statuses={}, ratings={},
+            categories={}, sha256="0", file_bytes=1, version=None,
+        )  # fmt: skip
+        (commits / f"{shard}.json").write_bytes(commit.to_json())
 
 
 def label(key, rating=Rating.UNSAFE, **more):

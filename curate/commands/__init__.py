@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-NAMES = ("run", "plan", "annotate", "filter", "status", "verify", "submit", "evaluate", "tune", "policy")
+NAMES = ("run", "plan", "annotate", "filter", "status", "verify", "compact", "submit", "evaluate", "tune", "policy")
 """In the order of `--help`; the file of the same name is imported only when the command is called."""

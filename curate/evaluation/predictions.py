@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
+from curate.compaction.files import AnnotationFiles
 from curate.errors import InputError
 from curate.evaluation import labels
 from curate.evaluation.files import read_table, with_columns_of
-from curate.ledger import annotation_name, committed
+from curate.ledger import Commit, read_commits
 from curate.open_store import is_url, open_store
-from curate.store import Store
 from curate.types import Status
 
 ALIASES = {
@@ -67,18 +67,15 @@ def read_predictions(place: str, policy: str | None = None) -> pl.DataFrame:
 def _read_run(place: str) -> pl.DataFrame:
     """Rows of every committed shard of every policy."""
     store = open_store(place)
-    finished = [
-        annotation_name(policy, shard)
-        for policy in sorted(store.folders("commits"))
-        for shard in sorted(committed(store, policy))
-    ]
-    if not finished:
+    commits = [commit for policy in store.folders("commits") for commit in read_commits(store, policy)]
+    if not commits:
         raise InputError(f"{place}: no finished shard (commits/<policy>/*.json); is this a run's output.dir?")
-    return pl.concat([_read_shard(store, name) for name in finished], how="vertical")
+    files = AnnotationFiles(store)
+    return pl.concat([_read_shard(files, commit) for commit in commits], how="vertical")
 
 
-def _read_shard(store: Store, name: str) -> pl.DataFrame:
-    with store.local(name) as path:
+def _read_shard(files: AnnotationFiles, commit: Commit) -> pl.DataFrame:
+    with files.local(commit) as path:
         return read_table(path, ALIASES, tuple(ALIASES), ".parquet")
 
 

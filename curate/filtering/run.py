@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from curate.card import publish_cards
+from curate.compaction.rewriting import drop_stale_rows
 from curate.filtering.copying import Progress, copy_shard
 from curate.filtering.counts import Counts
 from curate.filtering.in_order import in_order
@@ -57,7 +58,8 @@ def run_filter(
         progress: told about samples as they are written.
 
     Raises:
-        InputError: a setting is wrong, nothing was judged yet, or a source is not the one that was judged.
+        InputError: a setting is wrong, nothing was judged yet, a source is not the one that was judged, or a
+            compaction is at work on rows of shards that were judged again.
         ShardUnreadable: a source cannot be read as far as it was judged.
     """
     stage = prepare(store, settings, dataset, plan, policies)
@@ -65,6 +67,7 @@ def run_filter(
     if result is None:
         register(store, stage.manifest)
         result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
+    drop_stale_rows(store, stage.commits)
     cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
     done = replace(stage.manifest, result=result.to_record())
     replace_if_changed(store, done.name, done.to_json())

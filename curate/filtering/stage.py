@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from curate.compaction.files import AnnotationFiles
 from curate.errors import InputError
 from curate.filtering.decide import SCHEMA, decide_windows
 from curate.filtering.formats import FORMATS
@@ -17,7 +18,7 @@ from curate.filtering.rules import CLEAN, Rules, compile_rules
 from curate.filtering.subdivide import check_shares
 from curate.filtering.thresholds import check_thresholds
 from curate.filtering.writer import Format
-from curate.ledger import Commit, annotation_name, read_commits
+from curate.ledger import Commit, read_commits
 from curate.policy import Policy
 from curate.row_policies import codes_of, read_policies
 from curate.settings import DatasetSettings, FilterSettings, passes_of
@@ -33,6 +34,7 @@ class Stage:
         shards: of the plan, those that every deciding policy has a commit for.
         commits: of these shards, by policy and shard id.
         manifest: names every file.
+        files: where the rows stand.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class Stage:
     shards: tuple[ShardRef, ...]
     commits: Mapping[str, Mapping[str, Commit]]
     manifest: Manifest
+    files: AnnotationFiles
 
     @property
     def form(self) -> Format:
@@ -52,7 +55,7 @@ class Stage:
     def annotations(self, shard: str) -> Iterator[dict[str, pl.LazyFrame]]:
         """A shard's annotation rows by policy, to be read inside the context."""
         with ExitStack() as files:
-            paths = {p: files.enter_context(self.store.local(annotation_name(p, shard))) for p in self.commits}
+            paths = {policy: files.enter_context(self.files.local(of[shard])) for policy, of in self.commits.items()}
             yield {policy: pl.scan_parquet(path) for policy, path in paths.items()}
 
     @property
@@ -113,6 +116,7 @@ def prepare(
         shards=shards,
         commits=commits,
         manifest=Manifest(digest=digest, parts=_parts(rules, settings), rules=settings.model_dump(mode="json")),
+        files=AnnotationFiles(store, pin=True),
     )
     _check_fields(stage)
     return stage

@@ -10,6 +10,7 @@ number of shards (names and digests), never with the data.
 | folder | what a check looks at: the opened run, and one shard under one policy |
 | plan | law 7 and 5: plan, commits outside it, fingerprints of run.yaml |
 | commits | law 1, 5 and 7: an annotation file is the one its commit speaks of |
+| parts | law 1 and 8: compacted rows |
 | rows | law 1 and 4: indices, labels from the policy's own categories |
 | cards | the cards: patterns match, digests agree, nothing that does not count is pointed to |
 | split_set | which files in splits/ count |

@@ -16,6 +16,7 @@ from curate.verification.evidence import Finding, Note
 from curate.verification.folder import Folder, Judged, read_judged
 from curate.verification.freshness import is_current
 from curate.verification.leftovers import check_leftovers
+from curate.verification.parts import check_parts
 from curate.verification.placing import Placing
 from curate.verification.plan import check_fingerprints, check_plan, check_plan_file
 from curate.verification.report import Report
@@ -60,6 +61,7 @@ def _folder_wide(folder: Folder, pointers: Sequence[Pointer], report: Report) ->
     """Everything but the shards; the splits that count."""
     report.take(check_plan(folder))
     report.take(check_fingerprints(folder))
+    report.take(check_parts(folder))
     report.take(check_cards(folder, pointers))
     found = find_split_set(folder, pointers)
     splits = found if isinstance(found, SplitSet) else None

@@ -77,14 +77,20 @@ def _nothing(folder: Folder, pointer: Pointer, pattern: str) -> Evidence:
 
 def _uncommitted(folder: Folder, pointer: Pointer, files: list[str]) -> Iterator[Evidence]:
     for name in files:
-        _, policy, file = name.split("/")
-        shard = file.removesuffix(".parquet")
-        if shard in folder.committed.get(policy, ()):
+        policy = name.split("/")[1]
+        uncommitted = [shard for shard in _shards_in(folder, name) if shard not in folder.committed.get(policy, ())]
+        if not uncommitted:
             continue
-        if shard in folder.planned and not folder.is_finished(shard):
+        if all(shard in folder.planned and not folder.is_finished(shard) for shard in uncommitted):
             yield Note("annotation files behind the card's pattern whose shard is still being judged", name)
         else:
             yield Finding(Law.NO_LEFTOVERS, name, f"has no commit and does not count, but {pointer.where} points to it")
+
+
+def _shards_in(folder: Folder, name: str) -> list[str]:
+    """Shards that have rows in a file: that of its name, or those of a part."""
+    spans = folder.part_spans.get(name)
+    return [name.rpartition("/")[2].removesuffix(".parquet")] if spans is None else [span.shard for span in spans]
 
 
 class _Names:

@@ -14,7 +14,6 @@ import polars as pl
 
 from curate.filtering.decide import decide_windows
 from curate.filtering.stage import check_settings
-from curate.ledger import annotation_name
 from curate.settings import FilterSettings
 from curate.verification.evidence import Checked, Evidence, Finding, Law
 from curate.verification.folder import Folder, Judged
@@ -48,8 +47,7 @@ def _decisions(folder: Folder, splits: SplitSet, judged: Sequence[Judged]) -> It
     settings, run = FilterSettings(**splits.manifest.rules), folder.run.settings
     rules = check_settings(settings, run.dataset, run.policies)
     with ExitStack() as files:
-        names = {one.policy: annotation_name(one.policy, one.shard.id) for one in judged}
-        paths = {policy: files.enter_context(folder.store.local(name)) for policy, name in names.items()}
+        paths = {one.policy: files.enter_context(folder.files.local(one.placed)) for one in judged}
         rows = {policy: pl.scan_parquet(path) for policy, path in paths.items()}
         count = max(one.rows.height for one in judged)
         for window in decide_windows(rows, count, rules, settings, ["index", "key", "part"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from curate.compaction.files import AnnotationFiles
+from curate.compaction.index import Index, Span, read_indexes, spans_by_part
 from curate.errors import InputError
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
 from curate.policy import Policy
@@ -84,6 +86,22 @@ class Folder:
         return {policy: frozenset(committed(self.store, policy)) for policy in self.run.fingerprints}
 
     @cached_property
+    def files(self) -> AnnotationFiles:
+        """Where the rows stand."""
+        return AnnotationFiles(self.store)
+
+    @cached_property
+    def indexes(self) -> Mapping[str, Sequence[Index]]:
+        """What of each policy was compacted."""
+        return {policy: read_indexes(self.store, policy) for policy in self.run.fingerprints}
+
+    @cached_property
+    def part_spans(self) -> Mapping[str, Sequence[Span]]:
+        """What stands in each part that counts."""
+        indexes = [index for of in self.indexes.values() for index in of]
+        return {part: spans for index in indexes for part, spans in spans_by_part(index).items()}
+
+    @cached_property
     def finished(self) -> bool:
         """Whether every planned shard is finished."""
         return all(self.is_finished(shard) for shard in self.planned)
@@ -102,7 +120,7 @@ class Judged:
     """One committed shard under one policy.
 
     Attributes:
-        sha256, file_bytes: of the annotation file as it is now.
+        sha256, file_bytes: of the annotation file as it is now, or as it was when its rows went into a part.
         metadata: its Parquet key-value metadata.
         rows: `COLUMNS` of it, in the order of the file.
     """
@@ -144,10 +162,13 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
     if isinstance(commit, Finding):
         return commit
     name = annotation_name(policy, shard.id)
+    # Where it lies says what it must speak of; whether it does is for `check_commit` to say.
+    placed = replace(commit, policy=policy, shard=shard.id)
     try:
-        with folder.store.open(name) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+        with folder.files.local(placed) as path, path.open("rb") as file:
+            span = folder.files.span(placed)
+            digest = span.sha256 if span else hashlib.file_digest(file, "sha256").hexdigest()
+            size = span.bytes if span else file.tell()
             file.seek(0)
             table = _read(file)
     except FileNotFoundError:

@@ -23,11 +23,17 @@ def is_current(folder: Folder, splits: SplitSet) -> bool:
         (policy, shard): commit
         for policy in splits.policies
         for shard in folder.committed.get(policy, ())
-        if patterns & {annotation_name(policy, shard), annotation_name(policy, "*")}
-        and isinstance(commit := read_commit_of(folder, policy, shard), Commit)
+        if isinstance(commit := read_commit_of(folder, policy, shard), Commit) and patterns & _places(folder, commit)
     }
     split = {key: commit for key, commit in pointed.items() if key[1] in splits.files or not commit.rows}
     return splits.annotations.description in (_digest(pointed), _digest(split))
+
+
+def _places(folder: Folder, commit: Commit) -> set[str]:
+    """The patterns of a card that a shard's rows may be behind."""
+    span = folder.files.span(commit)
+    own = {annotation_name(commit.policy, shard) for shard in (commit.shard, "*")}
+    return own if span is None else {*own, span.part}
 
 
 def _digest(commits: _Commits) -> str:

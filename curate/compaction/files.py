@@ -1,0 +1,98 @@
+"""The rows of a committed shard as a local Parquet file, whether they stand in a file of their own or in a part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.compaction.index import Span, read_indexes
+from curate.journal import write_rows
+from curate.ledger import Commit, annotation_name
+from curate.store import Store
+
+_Spans = Mapping[tuple[str, str], Span]
+
+
+class AnnotationFiles:
+    """Reads annotations of a run, compacted or not; several threads may share one.
+
+    It holds the indexes of the policies that were asked for, one footer and one row group: where shards are read in the
+    order of the plan, each row group is read once.
+
+    Args:
+        store: the run's folder.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._spans: dict[str, _Spans] = {}
+        self._footer: tuple[str, pq.FileMetaData] | None = None
+        self._group: tuple[str, int, pa.Table] | None = None
+        self._lock = Lock()
+
+    @contextmanager
+    def local(self, commit: Commit) -> Iterator[Path]:
+        """The annotation file that `commit` speaks of, as a file of this machine, which goes.
+
+        Raises:
+            FileNotFoundError: the rows are nowhere.
+        """
+        with ExitStack() as files:
+            yield self._found(commit, files)
+
+    def span(self, commit: Commit) -> Span | None:
+        """Where the rows stand in a part; None for a file of their own."""
+        with self._lock:
+            if commit.policy not in self._spans:
+                indexes = read_indexes(self._store, commit.policy)
+                self._spans[commit.policy] = {(s.shard, s.sha256): s for index in indexes for s in index.spans}
+            return self._spans[commit.policy].get((commit.shard, commit.sha256))
+
+    def _found(self, commit: Commit, files: ExitStack) -> Path:
+        """A file or part that is gone since the index was read was compacted meanwhile: the index is read again."""
+        try:
+            return self._open(commit, files)
+        except FileNotFoundError:
+            with self._lock:
+                self._spans.pop(commit.policy, None)
+        return self._open(commit, files)
+
+    def _open(self, commit: Commit, files: ExitStack) -> Path:
+        span = self.span(commit)
+        if span is None:
+            return files.enter_context(self._store.local(annotation_name(commit.policy, commit.shard)))
+        scratch = self._store.scratch()
+        path = scratch.with_name(f"{scratch.name}.parquet")
+        files.callback(path.unlink, missing_ok=True)
+        write_rows(path, self._tables(span), json.loads(span.metadata))
+        return path
+
+    def _tables(self, span: Span) -> Iterator[pa.Table]:
+        """The span's rows, a row group at a time."""
+        footer, start, end = self._read_footer(span.part), 0, span.first + span.rows
+        for number in range(footer.num_row_groups):
+            rows = footer.row_group(number).num_rows
+            low, high = max(span.first, start), min(end, start + rows)
+            if low < high:
+                yield self._read_group(span.part, footer, number).slice(low - start, high - low)
+            start += rows
+
+    def _read_footer(self, part: str) -> pq.FileMetaData:
+        with self._lock:
+            if self._footer is None or self._footer[0] != part:
+                with self._store.open(part) as file:
+                    self._footer = (part, pq.read_metadata(file))
+            return self._footer[1]
+
+    def _read_group(self, part: str, footer: pq.FileMetaData, number: int) -> pa.Table:
+        with self._lock:
+            if self._group is None or self._group[:2] != (part, number):
+                with self._store.open(part) as file, pq.ParquetFile(file, metadata=footer, pre_buffer=True) as opened:
+                    self._group = (part, number, opened.read_row_group(number))
+            return self._group[2]

@@ -1,0 +1,54 @@
+"""What is superfluous once an index counts: earlier indexes, parts of none, small files whose rows stand in a part."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from curate.compaction.alone import Lease
+from curate.compaction.index import Index, index_folder, is_of, parts_folder
+from curate.ledger import annotation_name, read_commit
+from curate.store import Store
+
+LANES = 16
+"""Files that are deleted at once: on an object store each takes several requests and hardly any of our time."""
+
+
+def forget_others(store: Store, policy: str, index: Index, lease: Lease) -> None:
+    """Delete every other index, then the parts that `index` does not name."""
+    for folder, keep in (
+        (index_folder(policy), {index.name}),
+        (parts_folder(policy), {part.name for part in index.parts}),
+    ):
+        for name in store.names(folder):
+            if f"{folder}/{name}" not in keep:
+                lease.check()
+                store.delete(f"{folder}/{name}")
+
+
+def delete_small_files(store: Store, policy: str, index: Index, lease: Lease) -> int:
+    """Delete the annotation files whose rows stand in the parts of `index`; how many there were.
+
+    A shard that is being judged again gets a new file of the same name. Each file is therefore deleted under its
+    shard's claim, which whoever judges it must have too, and only while the commit is the one in the index.
+    """
+    there = set(store.names(f"annotations/{policy}"))
+    spans = [span for span in index.spans if f"{span.shard}.parquet" in there]
+
+    def delete(number: int) -> bool:
+        span = spans[number]
+        lease.check()
+        claim = lease.claims.take(span.shard)
+        if claim is None:
+            return False
+        try:
+            unchanged = is_of(span, read_commit(store, policy, span.shard))
+            if unchanged:
+                store.delete(annotation_name(policy, span.shard))
+        except FileNotFoundError:
+            return False
+        finally:
+            lease.claims.release(claim)
+        return unchanged
+
+    with ThreadPoolExecutor(LANES) as pool:
+        return sum(pool.map(delete, range(len(spans))))
