@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
+from curate import rollup
 from curate.compaction.files import AnnotationFiles
 from curate.journal import Journal, read_rows
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
@@ -127,6 +128,8 @@ def reopen_for_retry(store: Store, policy: str, retry: frozenset[str]) -> int:
     for shard in sorted(committed(store, policy)):
         statuses = read_commit(store, policy, shard).statuses
         again = sum(count for status, count in statuses.items() if status in retry)
+        if again and not rows:
+            rollup.forget(store)
         if again:
             reopen(store, policy, shard, retry)
         rows += again
@@ -140,5 +143,7 @@ def _counts(values: Iterator[str] | list[str]) -> dict[str, int]:
 def discard_result(store: Store, shard: str) -> None:
     """Make a shard unfinished under every policy and forget its rows, because its source is not what was judged."""
     for folder in store.folders("commits"):
-        store.delete(commit_name(folder, shard))
+        if store.exists(commit_name(folder, shard)):
+            rollup.forget(store)
+            store.delete(commit_name(folder, shard))
         store.delete(annotation_name(folder, shard))

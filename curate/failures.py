@@ -36,9 +36,14 @@ def clear_failure(store: Store, shard: str) -> None:
     store.delete(_name(shard))
 
 
-def read_failures(store: Store) -> list[ShardFailure]:
-    """All shard failures that stand, by shard id."""
-    return [ShardFailure(**json.loads(store.read(f"{FOLDER}/{name}"))) for name in store.names(FOLDER)]
+def count_failures(store: Store) -> int:
+    """How many shard failures stand."""
+    return len(store.names(FOLDER))
+
+
+def read_failures(store: Store, most: int | None = None) -> list[ShardFailure]:
+    """The shard failures that stand, by shard id; all of them, or the first `most`."""
+    return [ShardFailure(**json.loads(store.read(f"{FOLDER}/{name}"))) for name in store.names(FOLDER)[:most]]
 
 
 def _name(shard: str) -> str:

@@ -25,6 +25,7 @@ from curate.places import Place, places_of
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
 from curate.progress import Display, Progress
+from curate.rollup import Rollup
 from curate.run_folder import Run, open_run
 from curate.settings import Settings
 from curate.sharing import own_share
@@ -123,7 +124,9 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
         try:
             await _start(engine, pool)
             shop = _workshop(run, claims.worker, engine, pool)
-            worker = Worker(shards, shop, claims, display(shop.tally), lanes=settings.engine.shards_in_flight)
+            rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
+            lanes = settings.engine.shards_in_flight
+            worker = Worker(shards, shop, claims, display(shop.tally), rollup, lanes=lanes)
             await worker.run()
         finally:
             await engine.close()

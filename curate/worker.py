@@ -17,6 +17,7 @@ from curate.flow import uninterrupted
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
 from curate.progress import Display
+from curate.rollup import Rollup
 from curate.signals import DRAIN
 from curate.tally import Tally
 from curate.types import ShardRef
@@ -43,6 +44,7 @@ class Worker:
         shop: what they are judged with; its engine and pool are started.
         claims: this worker's view of who holds what.
         progress: shown while it runs.
+        rollup: what is finished, for `status`; nothing here is decided by it.
         lanes: shards in flight at once.
         grace: seconds that what is in flight has to finish when draining.
     """
@@ -53,6 +55,7 @@ class Worker:
         shop: Workshop,
         claims: Claims,
         progress: Display,
+        rollup: Rollup,
         *,
         lanes: int,
         grace: float = 30.0,
@@ -62,6 +65,7 @@ class Worker:
         self._shop = shop
         self._claims = claims
         self._progress = progress
+        self._rollup = rollup
         self._lanes = lanes
         self._grace = grace
         self._held: set[str] = set()
@@ -119,6 +123,7 @@ class Worker:
             await self._note(ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
             return
         self._finished.add(shard.id)
+        self._rollup.finished(commits)
         damage = next((c.damage for c in commits if c.damage), None)
         if damage is None:
             await asyncio.to_thread(clear_failure, self._shop.store, shard.id)
@@ -166,8 +171,10 @@ class Worker:
         """Shards without a commit as of the last listing; a listing is cheap but not free on a shared file system."""
         if time.monotonic() - self._listed_at >= LISTING_SECONDS:
             self._listed_at = time.monotonic()
-            done = [committed(self._shop.store, name) for name in self._shop.fingerprints]
-            self._finished |= set.intersection(*done)
+            done = {name: committed(self._shop.store, name) for name in self._shop.fingerprints}
+            self._finished |= set.intersection(*done.values())
+            for name, shards in done.items():
+                self._rollup.saw(name, shards)
         return [s for s in self._shards if s.id not in self._finished and s.id not in self.unreadable]
 
     def _is_finished(self, shard: ShardRef) -> bool:
@@ -177,6 +184,9 @@ class Worker:
         while True:
             self._progress.refresh()
             await asyncio.sleep(SHOW_SECONDS)
+
+    def _beat(self, *, ended: bool = False) -> None:
+        self._claims.beat(self._shop.tally.snapshot() | self._rollup.record(), ended=ended)
 
     @contextmanager
     def _heartbeat(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:
@@ -192,20 +202,20 @@ class Worker:
         def beat() -> None:
             while not ended.wait(self._claims.lease / 4):
                 try:
-                    self._claims.beat(self._shop.tally.snapshot())
+                    self._beat()
                 except StorageFailed as error:
                     loop.call_soon_threadsafe(silence, error)
                     return
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        self._claims.beat(self._shop.tally.snapshot())
+        self._beat()
         thread.start()
         try:
             yield
         finally:
             ended.set()
             thread.join()
-            self._claims.beat(self._shop.tally.snapshot(), ended=True)
+            self._beat(ended=True)
 
     @contextmanager
     def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:

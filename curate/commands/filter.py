@@ -18,6 +18,7 @@ from curate.filtering.calibrating import check_calibration
 from curate.filtering.result import FilterResult
 from curate.filtering.run import run_filter
 from curate.filtering.stage import deciding_passes
+from curate.rollup import roll_up
 from curate.run_folder import Run, load_run
 from curate.settings import FilterSettings
 from curate.sources import SOURCES
@@ -43,9 +44,9 @@ def main(argv: list[str]) -> ExitCode:
 
 
 def split(run: Run, settings: FilterSettings) -> FilterResult:
-    """`run_filter` with a progress bar."""
+    """`run_filter` with a progress bar; the commits behind it are then counted for `status` too."""
     with tqdm(unit="img", dynamic_ncols=True, disable=None, leave=False, desc="splits") as bar:
-        return run_filter(
+        result = run_filter(
             run.store,
             settings,
             run.settings.dataset,
@@ -55,6 +56,8 @@ def split(run: Run, settings: FilterSettings) -> FilterResult:
             model=run.settings.model,
             progress=bar.update,
         )
+    roll_up(run.store, run.plan.shards, run.fingerprints)
+    return result
 
 
 def _lines(result: FilterResult) -> Iterator[str]:

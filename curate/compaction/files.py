@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,10 +29,13 @@ class AnnotationFiles:
 
     Args:
         store: the run's folder.
+        pin: keep small files that are being read from vanishing, with a second link in the run's folder, for readers
+            that take their time; others only look whether a file is there.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, pin: bool = False) -> None:
         self._store = store
+        self._pin = pin
         self._spans: dict[str, _Spans] = {}
         self._footer: tuple[str, pq.FileMetaData] | None = None
         self._group: tuple[str, int, pa.Table] | None = None
@@ -66,12 +71,29 @@ class AnnotationFiles:
     def _open(self, commit: Commit, files: ExitStack) -> Path:
         span = self.span(commit)
         if span is None:
-            return files.enter_context(self._store.local(annotation_name(commit.policy, commit.shard)))
-        scratch = self._store.scratch()
-        path = scratch.with_name(f"{scratch.name}.parquet")
+            name = annotation_name(commit.policy, commit.shard)
+            return self._own_file(files.enter_context(self._store.local(name)), files)
+        descriptor, name = tempfile.mkstemp(prefix="curate-", suffix=".parquet")
+        os.close(descriptor)
+        path = Path(name)
         files.callback(path.unlink, missing_ok=True)
         write_rows(path, self._tables(span), json.loads(span.metadata))
         return path
+
+    def _own_file(self, path: Path, files: ExitStack) -> Path:
+        if not self._pin:
+            path.stat()
+            return path
+        scratch = self._store.scratch()
+        link = scratch.with_name(f"{scratch.name}.parquet")
+        try:
+            os.link(path, link)
+        except FileNotFoundError:
+            raise
+        except OSError:  # No hard links here: a compaction meanwhile is an error, and nothing worse.
+            return path
+        files.callback(link.unlink, missing_ok=True)
+        return link
 
     def _tables(self, span: Span) -> Iterator[pa.Table]:
         """The span's rows, a row group at a time."""

@@ -202,7 +202,7 @@ def _read(file: Any) -> pa.Table:
     with pq.ParquetFile(file) as parquet:
         if not parquet.schema_arrow.equals(SCHEMA):
             raise ValueError("not the annotation schema")
-        table = parquet.read(COLUMNS)
+        table = parquet.read(COLUMNS, use_threads=False)  # Most files are small, and threads take turns to wake up.
     there = table.column("rationale").is_valid()
     return table.set_column(table.column_names.index("rationale"), "has_rationale", there)
 
