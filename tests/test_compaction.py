@@ -81,8 +81,8 @@ def folder_of(run) -> Path:
     return Path(run.store.uri(""))
 
 
-def squeeze(run, target=SMALL, store=None):
-    return compact(store or run.store, run.plan.shards, list(run.fingerprints), target=target, lease=0.5)
+def squeeze(run, target=SMALL, store=None, lease=0.5):
+    return compact(store or run.store, run.plan.shards, list(run.fingerprints), target=target, lease=lease)
 
 
 def read_rows(run, store=None) -> dict[tuple[str, str], pl.DataFrame]:
@@ -266,15 +266,15 @@ def test_a_shard_that_somebody_works_on_keeps_its_file(run):
     other = Claims(run.store, "other")
     other.beat({})
     claim = other.take(run.plan.shards[0].id)
-    assert [one.deleted for one in squeeze(run)] == [4, 4]
+    assert [one.deleted for one in squeeze(run, lease=60)] == [4, 4]
     assert small_files(run) == [f"{run.plan.shards[0].id}.parquet"] * 2
     other.release(claim)
     assert [one.deleted for one in squeeze(run)] == [1, 1]
 
 
 def test_one_compaction_at_a_time(run):
-    with alone(run.store, 0.5), pytest.raises(InputError, match="another process is compacting"):
-        squeeze(run)
+    with alone(run.store, 0.4), pytest.raises(InputError, match="another process is compacting"):
+        squeeze(run, lease=2)
     assert [one.deleted for one in squeeze(run)] == [5, 5]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.fault_proxy import Weather, proxy
@@ -166,3 +169,19 @@ def test_a_bucket_without_a_run_has_no_predictions(s3_server, place, tmp_path):
     (tmp_path / "gold.csv").write_text("key,rating\n1,Safe\n")
     done = curate("evaluate", f"predictions={place}/nowhere", f"gold={tmp_path / 'gold.csv'}", code=2)
     assert f"{place}/nowhere: no finished shard" in done.stderr
+
+
+def test_a_run_in_a_bucket_is_compacted(s3_server, place, expected, tmp_path):
+    run = f"{place}/compacted"
+    curate(*fake_run(f"{place}/data/{SHARDS}", run))
+    assert "3 shards in 1 parts" in curate("compact", f"output.dir={run}").stdout
+    assert "no violation" in curate("verify", f"output.dir={run}").stdout
+    found = fetched(s3_server, run, tmp_path / "run")
+    parts = [name for name in found if "/parts/" in name]
+    assert [name for name in found if name.startswith("annotations/")] == parts
+    whole = [pq.read_table(io.BytesIO(data)) for name, data in expected.items() if name.startswith("annotations/")]
+    assert pq.read_table(tmp_path / "run" / parts[0]).equals(pa.concat_tables(whole))
+    curate("filter", f"output.dir={run}")
+    again = fetched(s3_server, run, tmp_path / "again")
+    assert again == found
+    assert all(again[name] == data for name, data in expected.items() if name.startswith("splits/"))

@@ -5,21 +5,26 @@ CI makes 2,000 shards, CURATE_RELIABILITY=full 100,000; the figures go to docs/r
 
 from __future__ import annotations
 
+import errno
 import os
-import resource
-import sys
-import time
+from dataclasses import replace
 
 import pytest
 
+from curate import status as status_module
+from curate.compaction.rewriting import compact
 from curate.config import compose_settings
 from curate.fingerprint import Fingerprint
 from curate.ledger import Claims, Commit, commit_name
 from curate.planning import plan_of
+from curate.rollup import roll_up
 from curate.run_folder import open_run
 from curate.status import read_status
 from curate.store import LocalStore
+from curate.testing.faulty_store import Fault, FaultyStore
 from curate.types import ShardRef
+from curate.verification.audit import audit
+from tests.scale_cases import judged_run, timed
 
 FULL = os.environ.get("CURATE_RELIABILITY") == "full"
 SHARDS = 100_000 if FULL else 2_000
@@ -46,17 +51,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def timed(what, work):
-    """Do `work` and print how long it took."""
-    started = time.monotonic()
-    result = work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{what}: {time.monotonic() - started:.2f} s for {SHARDS} shards, peak {peak} MB", file=sys.stderr)
-    return result
-
-
 def test_status_counts_them_all(folder):
-    status = timed("status", lambda: read_status(folder))
+    status = timed("status", SHARDS, lambda: read_status(folder))
     assert status.shards == SHARDS
     assert status.done == {"llavaguard": SHARDS // 2}
 
@@ -71,5 +67,40 @@ def test_claiming_costs_the_same_for_the_last_shard_as_for_the_first(folder):
             assert claim is not None
             claims.release(claim)
 
-    timed("200 claims", claim_many)
+    timed("200 claims", SHARDS, claim_many)
     assert claims.held() == {}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A finished run of SHARDS small shards."""
+    return judged_run(tmp_path_factory.mktemp("judged"), SHARDS)
+
+
+def calls_of_status(run, monkeypatch):
+    """The status, and the calls that it makes of the store."""
+    store = FaultyStore(run.store, Fault(at=10**9, errno=errno.EIO))
+    with monkeypatch.context() as patch:
+        patch.setattr(status_module, "load_run", lambda folder: replace(run, store=store))
+        status = timed("status", SHARDS, lambda: read_status("."))
+    return status, store.log
+
+
+@pytest.mark.slow
+def test_a_run_of_very_many_shards_is_watched_verified_and_compacted(judged, monkeypatch):
+    status, calls = calls_of_status(judged, monkeypatch)
+    assert status.exact
+    assert status.done == {"p": SHARDS}
+    timed("roll-up", SHARDS, lambda: roll_up(judged.store, judged.plan.shards, ["p"]))
+    status, calls = calls_of_status(judged, monkeypatch)
+    assert not status.exact
+    assert status.done == {"p": SHARDS}
+    assert len(calls) < 10, calls
+    folder = judged.store.uri("")
+    report = timed("verify", SHARDS, lambda: audit(folder, against_sources=False))
+    assert not report.found
+    (done,) = timed("compact", SHARDS, lambda: compact(judged.store, judged.plan.shards, ["p"], target=64 * 2**20))
+    assert done.deleted == done.shards == SHARDS
+    report = timed("verify, compacted", SHARDS, lambda: audit(folder, against_sources=False))
+    assert not report.found
+    assert report.notes == {}

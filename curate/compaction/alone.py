@@ -63,17 +63,25 @@ def alone(store: Store, lease: float = LEASE) -> Iterator[Lease]:
         InputError: another one is at work.
     """
     held = Lease(Claims(store, worker_id(), lease=lease))
-    held.claims.beat({})
-    claim = _take(store, held.claims)
-    thread = threading.Thread(target=held.renew, name="compaction lease", daemon=True)
+    with _renewed(held):
+        claim = _take(store, held.claims)
+        try:
+            yield held
+        finally:
+            held.claims.release(claim)
+
+
+@contextmanager
+def _renewed(lease: Lease) -> Iterator[None]:
+    lease.claims.beat({})
+    thread = threading.Thread(target=lease.renew, name="compaction lease", daemon=True)
     thread.start()
     try:
-        yield held
+        yield
     finally:
-        held.end()
+        lease.end()
         thread.join()
-        held.claims.release(claim)
-        held.claims.beat({}, ended=True)
+        lease.claims.beat({}, ended=True)
 
 
 def _take(store: Store, claims: Claims) -> Claim:

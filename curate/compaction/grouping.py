@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from curate.compaction.index import Index, Span, is_of, parts_folder, spans_by_part
+from curate.compaction.index import Index, Span, is_of, parts_folder
 from curate.ledger import Commit
 
 FORMAT_VERSION = 1
@@ -46,9 +46,9 @@ def group_all(policy: str, commits: Sequence[Commit], indexes: Iterable[Index], 
     known = {commit.shard: commit for commit in commits}
     homes: dict[str, str] = {}
     for index in indexes:
-        for part, spans in spans_by_part(index).items():
+        for part, spans in index.by_part():
             if _is_good(spans, known, target):
-                homes |= {span.shard: part for span in spans}
+                homes |= {span.shard: part.name for span in spans}
     groups: list[tuple[Commit, ...]] = []
     for home, shards in groupby(commits, lambda commit: homes.get(commit.shard)):
         run = tuple(shards)
@@ -64,7 +64,7 @@ def group_again(policy: str, index: Index, commits: Mapping[str, Commit]) -> lis
         index: what is there.
         commits: by shard id.
     """
-    kept = (_committed(spans, commits) for spans in spans_by_part(index).values())
+    kept = (_committed(spans, commits) for _, spans in index.by_part())
     return [Group(policy=policy, commits=tuple(group)) for group in kept if group]
 
 

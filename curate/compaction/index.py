@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -70,6 +70,13 @@ class Index:
     parts: tuple[Part, ...]
     spans: tuple[Span, ...]
 
+    def by_part(self) -> Iterator[tuple[Part, list[Span]]]:
+        """Each part with its spans, in order."""
+        found: dict[str, list[Span]] = {part.name: [] for part in self.parts}
+        for span in self.spans:
+            found[span.part].append(span)
+        return ((part, found[part.name]) for part in self.parts)
+
 
 def parts_folder(policy: str) -> str:
     """Where the parts of a policy stand."""
@@ -107,14 +114,6 @@ def read_indexes(store: Store, policy: str) -> list[Index]:
 def is_of(span: Span, commit: Commit) -> bool:
     """Whether these are the rows that a commit speaks of, and not those of an earlier judging."""
     return (span.shard, span.sha256) == (commit.shard, commit.sha256)
-
-
-def spans_by_part(index: Index) -> Mapping[str, list[Span]]:
-    """The spans of each part, in order."""
-    found: dict[str, list[Span]] = {part.name: [] for part in index.parts}
-    for span in index.spans:
-        found[span.part].append(span)
-    return found
 
 
 def _parse(name: str, data: bytes) -> Index:

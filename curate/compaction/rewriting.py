@@ -119,9 +119,10 @@ def _rewrite(
     progress: Progress = lambda shards: None,
 ) -> Index:
     files = AnnotationFiles(store)
+    known = {part.name: (part, spans) for index in read_indexes(store, policy) for part, spans in index.by_part()}
     parts, spans = [], []
     for group in groups:
-        part, found = write_part(store, files, group)
+        part, found = known.get(group.name) or write_part(store, files, group)
         parts.append(part)
         spans += found
         progress(len(found))

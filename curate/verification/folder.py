@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate.compaction.files import AnnotationFiles
-from curate.compaction.index import Index, Span, read_indexes, spans_by_part
+from curate.compaction.index import Index, Span, read_indexes
 from curate.errors import InputError
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
 from curate.policy import Policy
@@ -99,7 +99,7 @@ class Folder:
     def part_spans(self) -> Mapping[str, Sequence[Span]]:
         """What stands in each part that counts."""
         indexes = [index for of in self.indexes.values() for index in of]
-        return {part: spans for index in indexes for part, spans in spans_by_part(index).items()}
+        return {part.name: spans for index in indexes for part, spans in index.by_part()}
 
     @cached_property
     def finished(self) -> bool:
@@ -143,6 +143,11 @@ class Judged:
         """Name of the commit."""
         return commit_name(self.policy, self.shard.id)
 
+    @property
+    def placed(self) -> Commit:
+        """The commit, speaking of what its place says; its rows are found by it."""
+        return _placed(self.commit, self.policy, self.shard.id)
+
     def at(self, index: int) -> str:
         """The place of a row."""
         return f"{self.name}, index {index}"
@@ -162,8 +167,7 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
     if isinstance(commit, Finding):
         return commit
     name = annotation_name(policy, shard.id)
-    # Where it lies says what it must speak of; whether it does is for `check_commit` to say.
-    placed = replace(commit, policy=policy, shard=shard.id)
+    placed = _placed(commit, policy, shard.id)
     try:
         with folder.files.local(placed) as path, path.open("rb") as file:
             span = folder.files.span(placed)
@@ -184,6 +188,11 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
         metadata={k.decode(): v.decode("utf-8", "replace") for k, v in (table.schema.metadata or {}).items()},
         rows=pl.DataFrame(table),
     )
+
+
+def _placed(commit: Commit, policy: str, shard: str) -> Commit:
+    """Where a commit lies says what it must speak of; whether it does is for `check_commit` to say."""
+    return replace(commit, policy=policy, shard=shard)
 
 
 def _policy_in(store: Store, name: str) -> Policy | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.compaction.index import Index, Part, Span, is_of, parts_folder, spans_by_part
+from curate.compaction.index import Index, Part, Span, is_of, parts_folder
 from curate.ledger import Commit, annotation_name
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder, read_commit_of
@@ -18,10 +18,9 @@ def check_parts(folder: Folder) -> Iterator[Evidence]:
     """Parts, indexes and small files beside them; nothing in a run that was never compacted."""
     for policy, indexes in folder.indexes.items():
         for index in indexes:
-            spans = spans_by_part(index)
-            for part in index.parts:
+            for part, spans in index.by_part():
                 yield Checked(Law.ONE_FATE, "parts")
-                yield from _check_part(folder, part, spans[part.name])
+                yield from _check_part(folder, part, spans)
         yield from _superfluous(folder, policy, indexes)
 
 
