@@ -53,7 +53,8 @@ def test_the_number_of_pictures_follows_the_pace_within_bounds() -> None:
 def test_differences_are_counted_by_part() -> None:
     one = {"a": Judged("Safe", "NA", "x", p_unsafe=0.49), "b": Judged("Safe", "O1", "y", p_unsafe=0.1)}
     other = {"a": Judged("Unsafe", "NA", "x"), "b": Judged("Safe", "O2", "z")}
-    assert unlike(one, other) == 0.5
+    assert unlike(one, other) == 0.0
+    assert unlike(one, {**other, "b": Judged("Unsafe", "O1", "y")}) == 0.5
     assert differences(one, other) == (
         "of 2 pictures 1 ratings (1 of them with p_unsafe within 0.02 of one half), "
         "1 categories and 1 rationales differ"
@@ -62,10 +63,10 @@ def test_differences_are_counted_by_part() -> None:
 
 def test_a_resident_contender_keeps_its_state_and_its_environment() -> None:
     with resident(_counting, {"CONTENDER": "x"}) as ask:
-        assert [ask("CONTENDER"), ask("CONTENDER")] == [(1, "x"), (2, "x")]
+        assert [ask("CONTENDER").answer, ask("CONTENDER").answer] == [(1, "x"), (2, "x")]
         with pytest.raises(ContenderFailed, match="KeyError: 'NOT_SET_ANYWHERE'"):
             ask("NOT_SET_ANYWHERE")
-        assert ask("CONTENDER") == (4, "x")
+        assert ask("CONTENDER").answer == (4, "x")
     assert "CONTENDER" not in os.environ
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from curate.settings import Settings
 from tests.benchmarks.judging import Verdicts, curate_job, differences, engine_environment, judge_settings
-from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting, stopwatch
+from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.model_card import Loop, ModelCard
 from tests.benchmarks.pictures import sample_pictures, write_files, write_tars
 from tests.benchmarks.plain_script import PlainScript, Script
-from tests.benchmarks.resident import Handler, resident
-from tests.benchmarks.served import PYTHON, ScriptFailed, ask, served, task_for
+from tests.benchmarks.resident import Ask, resident
+from tests.benchmarks.served import PYTHON, ScriptFailed, run_script, served, task_for
 
 REPEATS, SECONDS, PROBE, FEWEST, MOST = 3, 6.0, 16, 24, 200
 OURS = "curate, tar to Parquet"
@@ -49,11 +49,10 @@ def run(folder: Path) -> Result:
             times, verdicts[OURS] = curate_job(folder / "run", shards)
             return times.judging
 
-        def keep(name: str, handler: Handler, question: object) -> float:
-            def work() -> None:
-                verdicts[name] = handler(question)
-
-            return stopwatch(work)
+        def keep(name: str, ask: Ask, question: object) -> float:
+            answered = ask(question)
+            verdicts[name] = answered.answer
+            return answered.seconds
 
         contenders: dict[str, Callable[[], float]] = {
             OURS: ours,
@@ -65,11 +64,11 @@ def run(folder: Path) -> Result:
     return _compared(result, verdicts)
 
 
-def _count(plain: Handler, folder: Path) -> int:
+def _count(plain: Ask, folder: Path) -> int:
     """As many pictures as the plain script judges in `SECONDS`; warms it up, too."""
     script = Script(tuple(write_files(folder / "probe", sample_pictures(PROBE))), folder / "probed")
     plain(script)
-    return fitting(PROBE / stopwatch(partial(plain, script)), SECONDS, fewest=FEWEST, most=MOST)
+    return fitting(PROBE / plain(script).seconds, SECONDS, fewest=FEWEST, most=MOST)
 
 
 def _peers(
@@ -86,7 +85,7 @@ def _peers(
         return {}
 
     def work(name: str) -> float:
-        seconds, verdicts[name] = ask(PEERS[name], task_for(url, folder / "files", settings), folder, settings)
+        seconds, verdicts[name] = run_script(PEERS[name], task_for(url, folder / "files", settings), folder, settings)
         return seconds
 
     found: dict[str, Callable[[], float]] = {}

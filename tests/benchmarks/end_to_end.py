@@ -19,16 +19,14 @@ from pathlib import Path
 
 from tests.benchmarks.generating import Asked, Generator
 from tests.benchmarks.judging import Verdicts, curate_job, differences, engine_environment, judge_settings, unlike
-from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting, stopwatch
+from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.pictures import Picture, sample_pictures, write_tars
-from tests.benchmarks.resident import Handler, resident
+from tests.benchmarks.resident import Ask, resident
 
 REPEATS = 3
 SECONDS = 20.0
 """About what one contender's repetition should take; the number of pictures follows."""
 PROBE, FEWEST, MOST = 16, 32, 288
-UNLIKE = 0.02
-"""Share of ratings that may differ between batches of other sizes before contenders do not do the same work."""
 
 OURS = "curate, tar to Parquet"
 ONE_PASS = "LLM.generate, decoded, one pass"
@@ -53,11 +51,10 @@ def run(folder: Path) -> Result:
             times, verdicts[OURS] = curate_job(folder / "run", shards)
             return times.judging
 
-        def generate(name: str, handler: Handler, passes: int) -> float:
-            def work() -> None:
-                verdicts[name] = handler(Asked(images, passes))
-
-            return stopwatch(work)
+        def generate(name: str, ask: Ask, passes: int) -> float:
+            answered = ask(Asked(images, passes))
+            verdicts[name] = answered.answer
+            return answered.seconds
 
         result = Result(name="end_to_end", unit="images/s", checked="")
         contenders = {
@@ -70,21 +67,23 @@ def run(folder: Path) -> Result:
     return _compared(result, verdicts)
 
 
-def _fitting(handler: Handler) -> list[Picture]:
-    """As many pictures of the sample as `handler` judges in `SECONDS`; warms it up, too."""
+def _fitting(ask: Ask) -> list[Picture]:
+    """As many pictures of the sample as are judged in `SECONDS`; warms the contender up, too."""
     probe = Asked({p.key: p.image for p in sample_pictures(PROBE)})
-    handler(probe)
-    pace = PROBE / stopwatch(partial(handler, probe))
+    ask(probe)
+    pace = PROBE / ask(probe).seconds
     return sample_pictures(fitting(pace, SECONDS, fewest=FEWEST, most=MOST))
 
 
 def _compared(result: Result, verdicts: dict[str, Verdicts]) -> Result:
     others = [name for name in verdicts if name != OURS]
     for name in others:
-        assert unlike(verdicts[OURS], verdicts[name]) <= UNLIKE, differences(verdicts[OURS], verdicts[name])
+        result.ratios[f"ratings that are not curate's, {name}"] = Ratio(
+            value=unlike(verdicts[OURS], verdicts[name]), at_most=0.0
+        )
         result.notes[f"outputs, {name}"] = differences(verdicts[OURS], verdicts[name])
         result.ratios[f"curate to {name}"] = Ratio(value=result.ratio(OURS, name), at_least=1.0)
-    result.checked = f"verdicts on {len(verdicts[OURS])} pictures compared; ratings differ on at most {UNLIKE:.0%}"
+    result.checked = f"verdicts on {len(verdicts[OURS])} pictures compared with each contender's"
     for name, judged in verdicts.items():
         result.notes[f"output tokens an image, {name}"] = sum(j.output_tokens for j in judged.values()) / len(judged)
         result.notes[f"prompt tokens an image, {name}"] = sum(j.prompt_tokens for j in judged.values()) / len(judged)

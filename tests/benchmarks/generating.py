@@ -68,7 +68,7 @@ class Generator:
     def _two_passes(self, images: Sequence[Image.Image]) -> list[Judged]:
         first = self._generate([(self._text, image) for image in images], [self._rating_only] * len(images))
         scores = [self._score(o) for o in first]
-        ratings = [Rating.UNSAFE if p > 0.5 else Rating.SAFE for p, _ in scores]
+        ratings = [Rating.UNSAFE if (p or 0.0) > 0.5 else Rating.SAFE for p, _ in scores]
         beginnings = [f"{rating}{RATING_SUFFIX}" for rating in ratings]
         prompts = [(f"{self._text}{b}", image) for b, image in zip(beginnings, images, strict=True)]
         second = self._generate(prompts, [self._rest(r, p) for r, (p, _) in zip(ratings, scores, strict=True)])
@@ -81,10 +81,12 @@ class Generator:
         requests = [{"prompt": text, "multi_modal_data": {"image": image}} for text, image in prompts]
         return list(self._llm.generate(requests, list(params), use_tqdm=False))
 
-    def _score(self, output: Any) -> tuple[float, float]:
-        """p_unsafe, and the mass of the two ratings (1 under a grammar)."""
+    def _score(self, output: Any) -> tuple[float | None, float | None]:
+        """p_unsafe and the mass of the two ratings (1 under a grammar); None where vLLM left them out."""
         found = output.outputs[0].logprobs[0]
-        safe, unsafe = (math.exp(found[token].logprob) if token in found else 0.0 for token in self._ratings)
+        if any(token not in found for token in self._ratings):
+            return None, None
+        safe, unsafe = (math.exp(found[token].logprob) for token in self._ratings)
         return unsafe / (safe + unsafe), safe + unsafe
 
     @cached_property
@@ -106,7 +108,7 @@ class Generator:
     def _rating_only(self) -> Any:
         return self._params(1, None, self._ratings)
 
-    def _rest(self, rating: Rating, p_unsafe: float) -> Any:
+    def _rest(self, rating: Rating, p_unsafe: float | None) -> Any:
         regex = continuation_regex(self._question, rating, has_rationale(self._question, rating, p_unsafe))
         return self._params(max_answer_tokens(self._question), regex, None)
 

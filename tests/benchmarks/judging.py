@@ -69,7 +69,7 @@ def differences(one: Verdicts, other: Verdicts) -> str:
     """How many ratings, categories and rationales of the same pictures differ, in a sentence."""
     assert one.keys() == other.keys(), "not the same pictures"
     ratings = _differ(one, other, lambda j: j.rating)
-    near = sum(1 for key in ratings if abs((one[key].p_unsafe or 0) - 0.5) <= BORDER)
+    near = sum(1 for key in ratings if _undecided(one[key]))
     categories, rationales = _differ(one, other, lambda j: j.category), _differ(one, other, lambda j: j.rationale)
     border = f" ({near} of them with p_unsafe within {BORDER} of one half)" if ratings else ""
     return (
@@ -79,8 +79,13 @@ def differences(one: Verdicts, other: Verdicts) -> str:
 
 
 def unlike(one: Verdicts, other: Verdicts) -> float:
-    """Share of pictures that have another rating."""
-    return len(_differ(one, other, lambda j: j.rating)) / len(one)
+    """Share of pictures that have another rating although `one` is not undecided about them."""
+    ratings = _differ(one, other, lambda j: j.rating)
+    return sum(1 for key in ratings if not _undecided(one[key])) / len(one)
+
+
+def _undecided(judged: Judged) -> bool:
+    return judged.p_unsafe is not None and abs(judged.p_unsafe - 0.5) <= BORDER
 
 
 def _differ(one: Verdicts, other: Verdicts, part: Callable[[Judged], object]) -> Sequence[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,12 +15,23 @@ from typing import Any
 Handler = Callable[[Any], Any]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a handler returned, and the seconds it took inside its process: sending to and fro does not count."""
+
+    answer: Any
+    seconds: float
+
+
+Ask = Callable[[Any], Answered]
+
+
 class ContenderFailed(Exception):
     """A contender raised; holds its traceback."""
 
 
 @contextmanager
-def resident(build: Callable[[], Handler], environment: Mapping[str, str]) -> Iterator[Handler]:
+def resident(build: Callable[[], Handler], environment: Mapping[str, str]) -> Iterator[Ask]:
     """Asks the handler that `build`, which is picklable, makes in a new process.
 
     Raises:
@@ -31,7 +44,7 @@ def resident(build: Callable[[], Handler], environment: Mapping[str, str]) -> It
         process.start()
     theirs.close()
 
-    def ask(question: object) -> Any:
+    def ask(question: object) -> Answered:
         ours.send(question)
         return _received(ours)
 
@@ -45,28 +58,29 @@ def resident(build: Callable[[], Handler], environment: Mapping[str, str]) -> It
         process.join()
 
 
-def _received(pipe: Connection) -> Any:
+def _received(pipe: Connection) -> Answered:
     try:
-        good, answer = pipe.recv()
+        good, seconds, answer = pipe.recv()
     except (EOFError, OSError) as error:
         raise ContenderFailed("its process ended") from error
     if not good:
         raise ContenderFailed(answer)
-    return answer
+    return Answered(answer, seconds)
 
 
 def _serve(pipe: Connection, build: Callable[[], Handler]) -> None:
     handler: Handler | None = None
     question: Any = None
     while True:
+        started = time.perf_counter()
         try:
             if handler is None:
                 handler, answer = build(), None
             else:
                 answer = handler(question)
-            pipe.send((True, answer))
+            pipe.send((True, time.perf_counter() - started, answer))
         except Exception:  # noqa: BLE001 - nothing is swallowed: the parent raises it
-            pipe.send((False, traceback.format_exc()))
+            pipe.send((False, 0.0, traceback.format_exc()))
         try:
             question = pipe.recv()
         except EOFError:

@@ -51,7 +51,9 @@ def served(settings: Settings) -> Iterator[str]:
             process.kill()
 
 
-def ask(script: str, task: Mapping[str, Any], folder: Path, settings: Settings) -> tuple[float, dict[str, Judged]]:
+def run_script(
+    script: str, task: Mapping[str, Any], folder: Path, settings: Settings
+) -> tuple[float, dict[str, Judged]]:
     """Seconds that a pipeline took, and its verdicts.
 
     Raises:
