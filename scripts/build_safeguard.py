@@ -50,9 +50,8 @@ def start() -> None:
 
 def data() -> None:
     """Make the conversations."""
-    _curate(
-        "tune", "data", f"gold={PICTURES}", "policy=drawings", "model=builtin", "safe_draws=3", f"output.dir={TRAINING}"
-    )
+    draws = ("safe_draws=1", "exception_draws=6")
+    _curate("tune", "data", f"gold={PICTURES}", "policy=drawings", "model=builtin", *draws, f"output.dir={TRAINING}")
 
 
 def tune() -> None:

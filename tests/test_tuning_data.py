@@ -96,6 +96,15 @@ def test_a_safe_image_is_drawn_under_other_policies_as_often_as_wanted(case: Cas
     assert all((one.rating, one.category, one.exception) == (case.rating, case.category, False) for one in others)
 
 
+@given(cases(), seeds, st.integers(1, 6))
+def test_every_exception_is_declared_and_different_and_leaves_something_enforced(case: Case, seed: int, wanted: int):
+    exceptions = [one for one in augmented(case, seed, 0, wanted) if one.exception]
+    relaxed = [frozenset(enforced(case) - enforced(one)) for one in exceptions]
+    assert all(case.category in codes and len(codes) <= 3 and codes < enforced(case) for codes in relaxed)
+    assert len(set(relaxed)) == len(relaxed) <= wanted
+    assert relaxed[:1] in ([], [{case.category}])
+
+
 def test_an_unsafe_image_under_a_usual_policy_makes_five_cases(default_policy: Policy):
     case = Case(key="k", split="train", policy=default_policy, rating=Rating.UNSAFE, category="O6")
     drawn = Counter(one.augmentation for one in augmented(case, 0))

@@ -6,7 +6,7 @@ tune data gold=PATH output.dir=DIR     conversations from a gold set, with the p
   model=NAME          what will be tuned: its layout and the bound of its rationales count
   +dataset=NAME       where the images are, if the gold set holds none
   teacher=NAME        a safeguard that writes the missing rationales, with teacher.* and engine.* as `run` takes them
-  seed=0 dev=0.05 augment=true safe_draws=0 balance=true
+  seed=0 dev=0.05 augment=true safe_draws=0 exception_draws=1 balance=true
 
 tune data=DIR output.dir=DIR           tunes; run again after any interruption and it goes on
   model=NAME          what is tuned; default: the base of the recipe

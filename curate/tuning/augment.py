@@ -59,8 +59,8 @@ def relax(policy: Policy, codes: Collection[str]) -> Policy:
     return policy.model_copy(update={"categories": categories})
 
 
-def augmented(case: Case, seed: int, safe_draws: int = 0) -> list[Case]:
-    """`case` itself; for an unsafe one also the draws that keep its label and the one that turns it to Safe.
+def augmented(case: Case, seed: int, safe_draws: int = 0, exception_draws: int = 1) -> list[Case]:
+    """`case` itself; for an unsafe one also the draws that keep its label and those that turn it to Safe.
 
     A policy of one enforced category has neither: nothing else can be relaxed, and relaxing it leaves no policy.
     A safe case is the same under any policy that relaxes something, and is drawn `safe_draws` times.
@@ -71,14 +71,8 @@ def augmented(case: Case, seed: int, safe_draws: int = 0) -> list[Case]:
     if not others:
         return [case]
     kept = _relaxed(case, others, seed, OTHERS_DRAWS)
-    turned = replace(
-        case,
-        policy=relax(case.policy, {case.category}),
-        rating=Rating.SAFE,
-        exception=True,
-        augmentation="violated",
-    )
-    return [case, *kept, turned]
+    turned = replace(case, rating=Rating.SAFE, exception=True, augmentation="violated")
+    return [case, *kept, *_exceptions(turned, others, seed, exception_draws)]
 
 
 def balanced(cases: Sequence[Case], seed: int) -> list[Case]:
@@ -108,6 +102,13 @@ def _relaxed(case: Case, codes: Sequence[str], seed: int, count: int) -> list[Ca
         replace(case, policy=relax(case.policy, drawn), augmentation="others")
         for drawn in _draws(codes, most, count, _generator(case, seed))
     ]
+
+
+def _exceptions(turned: Case, others: Sequence[str], seed: int, count: int) -> list[Case]:
+    """`turned` under policies that relax its own category: first that alone, then some of `others` with it."""
+    most = min(MOST_OTHERS, len(others)) - 1
+    with_others = _draws(others, most, count - 1, _generator(turned, seed)) if count > 1 else []
+    return [replace(turned, policy=relax(turned.policy, {turned.category, *codes})) for codes in (set(), *with_others)]
 
 
 def _draws(codes: Sequence[str], most: int, count: int, generator: random.Random) -> list[frozenset[str]]:

@@ -48,11 +48,17 @@ def make_cases(gold: Gold, policy: Policy, named: PolicyNamed, settings: DataSet
             continue
         case = _case(row, policies[row["policy"]], split, gold.source)
         texts = Texts(rationale=row["rationale"], template=row["template"])
-        drawn = augmented(case, settings.seed, settings.safe_draws) if settings.augment else [case]
+        drawn = _drawn(case, settings)
         cases += [replace(one, rationale=written(one, texts)) for one in drawn]
     if not any(case.split == TRAIN for case in cases):
         raise InputError(f"{gold.source}: no row is in the split 'train'; say so in the column split, or leave it out")
     return cases
+
+
+def _drawn(case: Case, settings: DataSettings) -> list[Case]:
+    if not settings.augment:
+        return [case]
+    return augmented(case, settings.seed, settings.safe_draws, settings.exception_draws)
 
 
 def finished(cases: Sequence[Case], model: ModelSettings, settings: DataSettings) -> Iterator[Case]:

@@ -19,6 +19,9 @@ class DataSettings(Group):
         augment: whether to draw policies; without it each row of the gold set stands once under its own.
         safe_draws: draws for each safe image as well, up to three. The paper makes none; without them a policy that
             declares something non-violating tells a small model by itself that the image is one of the unsafe ones.
+        exception_draws: draws for each unsafe image in which its own category is declared non-violating. The paper
+            makes one; further ones declare up to two others so as well. A small model reads the policy sooner where
+            one in five is an exception and not one in twenty-five.
         balance: whether to repeat the rarer rating in the training split.
     """
 
@@ -27,6 +30,7 @@ class DataSettings(Group):
     dev: Annotated[float, Field(ge=0, lt=1)] = 0.05
     augment: bool = True
     safe_draws: Annotated[int, Field(ge=0, le=3)] = 0
+    exception_draws: Annotated[int, Field(ge=1, le=10)] = 1
     balance: bool = True
 
 

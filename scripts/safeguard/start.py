@@ -18,7 +18,7 @@ from curate.tuning.augment import relax
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-SIZE = tiny_models.Size(vocabulary=2000, width=256, layers=6, heads=4, tile=112, grid=1, init_std=0.02, context=2048)
+SIZE = tiny_models.Size(vocabulary=2000, width=256, layers=4, heads=4, tile=112, grid=1, init_std=0.02, context=2048)
 
 TOWER = SiglipVisionConfig(
     hidden_size=384,
