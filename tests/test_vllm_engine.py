@@ -23,6 +23,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from vllm_cases import PLACEHOLDERS, QUESTION, Running, engine_settings, pictures, reference, running, settings
 
 from curate.engines.chat import prompt_text
+from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
 from curate.errors import EngineDead, InputError, RequestRejected
 from curate.preparing import Limits, Preparer
@@ -85,6 +86,31 @@ def test_the_second_pass_finds_the_first_in_the_cache(tiny: Running):
     assert after["generation_tokens"] - before["generation_tokens"] == answer.output_tokens
 
 
+@pytest.mark.parametrize("layout", ["image_first", "policy_first"])
+def test_one_picture_under_several_policies_is_processed_once_and_judged_as_by_itself(tiny: Running, layout: str):
+    factory = replace(tiny.engine.renderer_factory(), model=tiny.model.model_copy(update={"layout": layout}))
+    together, apart = factory(), factory()
+    processed = []
+    render = together._renderer.render_cmpl
+    together._renderer.render_cmpl = lambda prompts: processed.append(prompts) or render(prompts)
+    questions = [QUESTION, *(replace(QUESTION, policy=p, text=f"{p} policy. {QUESTION.text}") for p in ("A", "B"))]
+    for image in pictures(3):
+        shared = [together.render(image, "", question) for question in questions]
+        single = [apart.render(image.copy(), "", question) for question in questions]
+        assert len({payload.data[1] for payload in shared}) == 1
+        for one, other in zip(shared, single, strict=True):
+            a, b = unpacked(one.data), unpacked(other.data)
+            for name in ("prompt_token_ids", "mm_hashes", "mm_placeholders"):
+                assert a[name] == b[name]
+            assert a["mm_kwargs"]["image"][0].get_data().keys() == b["mm_kwargs"]["image"][0].get_data().keys()
+            for key, value in a["mm_kwargs"]["image"][0].get_data().items():
+                assert torch.equal(torch.as_tensor(value), torch.as_tensor(b["mm_kwargs"]["image"][0].get_data()[key]))
+        for question, one, other in zip(questions, shared, single, strict=True):
+            (answer,), (alone,) = tiny.judge([one], question), tiny.judge([other], question)
+            assert answer.p_unsafe == pytest.approx(alone.p_unsafe, abs=2e-4)
+    assert len(processed) == 3
+
+
 def test_policy_first_shares_the_policy_between_pictures(tiny: Running):
     factory = tiny.engine.renderer_factory()
     question = replace(QUESTION, text=f"Another policy. {QUESTION.text}")
@@ -120,10 +146,11 @@ def test_a_prompt_that_is_too_long_is_rejected_and_the_engine_lives_on(tiny: Run
     with pytest.raises(RequestRejected, match="context"):
         tiny.renderer.render(pictures(1)[0], "", replace(QUESTION, text=QUESTION.text * 20))
     payload = tiny.renderer.render(pictures(1)[0], "", QUESTION)
-    prompt = pickle.loads(payload.data)
+    rest, pixels = payload.data
+    prompt = pickle.loads(rest)
     prompt["prompt_token_ids"] = prompt["prompt_token_ids"] + prompt["prompt_token_ids"][-1:] * 4096
     with pytest.raises(RequestRejected):
-        tiny.judge([replace(payload, data=pickle.dumps(prompt))], QUESTION)
+        tiny.judge([replace(payload, data=(pickle.dumps(prompt), pixels))], QUESTION)
     assert tiny.judge([payload], QUESTION)
 
 

@@ -6,8 +6,8 @@ The only module that imports vLLM. Everything that decides what to ask stands in
 from __future__ import annotations
 
 import gc
-import pickle
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ from vllm.v1.metrics.reader import Counter, get_metrics_snapshot
 
 from curate.engines.base import Payload
 from curate.engines.chat import prompt_text
+from curate.engines.shared_picture import Packed, Prompt, SharedPicture
 from curate.errors import EngineDead, InputError, RequestRejected
 from curate.settings import Decoding
 from curate.types import Question
@@ -41,9 +42,6 @@ METRICS: Mapping[str, str] = {
     "vllm:num_preemptions": "preemptions",
 }
 """vLLM's counters, by the names `Engine.metrics` has for them."""
-
-Prompt = Mapping[str, Any]
-"""A rendered prompt, vLLM's `EngineInput`."""
 
 FIRST_PASS, SECOND_PASS = 1, 0
 """Scheduling priorities; the lower number goes first."""
@@ -80,23 +78,35 @@ class VllmRenderer:
         self._context: int = config.model_config.max_model_len
         self._placeholder: str = get_model_cls(config.model_config).get_placeholder_str("image", 1)
         self._prompts: dict[Question, list[int]] = {}
+        self._last: Callable[[], Image | None] = lambda: None
+        self._shared: SharedPicture | None = None
 
     def render(self, image: Image, sha256: str, question: Question) -> Payload:
-        """As `curate.engines.base.Renderer`; the payload is a pickle, since tensors in pipes would take descriptors."""
+        """As `curate.engines.base.Renderer`; the payload's data is that of `Packed`.
+
+        The image processor runs once for questions about one picture that follow each other.
+        """
         tokens = self._prompts.get(question) or self._prompts.setdefault(question, self._tokens(question))
+        shared = self._shared if self._last() is image else None
+        packed = (shared and shared.behind(tokens)) or self._render(image, tokens)
+        length, needed = len(packed.rest["prompt_token_ids"]), tokens_to_answer(question)
+        if length + needed > self._context:
+            raise RequestRejected(
+                f"the prompt has {length} tokens and an answer needs {needed}, more than the context of {self._context}"
+            )
+        data = packed.data()
+        return Payload(data=data, nbytes=sum(map(len, data)), prompt_tokens=length)
+
+    def _render(self, image: Image, tokens: list[int]) -> Packed:
         prompt = {"prompt_token_ids": tokens, "multi_modal_data": {"image": image}}
         try:
             (rendered,) = self._renderer.render_cmpl([prompt])
         except (VLLMClientError, ValueError) as error:
             raise RequestRejected(_one_line(error)) from error
         assert len(rendered["mm_placeholders"]["image"]) == 1, "one prompt, one image"
-        length, needed = len(rendered["prompt_token_ids"]), tokens_to_answer(question)
-        if length + needed > self._context:
-            raise RequestRejected(
-                f"the prompt has {length} tokens and an answer needs {needed}, more than the context of {self._context}"
-            )
-        data = pickle.dumps(dict(rendered), protocol=pickle.HIGHEST_PROTOCOL)
-        return Payload(data=data, nbytes=len(data), prompt_tokens=length)
+        packed = Packed.of(rendered)
+        self._shared, self._last = SharedPicture.of(tokens, packed), weakref.ref(image)
+        return packed
 
     def _tokens(self, question: Question) -> list[int]:
         processor = self._renderer.get_mm_processor().info.get_hf_processor()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.engines.quiet import output_to, reason_in
 from curate.engines.scoring import Score, Tokens, beginnings, followers, score
+from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_args import PARENT_VARIABLE, engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
 from curate.models import resolve_model_path
@@ -107,7 +107,7 @@ class VllmEngine:
             EngineDead: the engine is gone, or answered nobody for `engine.timeout` seconds.
         """
         assert self._backend is not None, "start the engine first"
-        work = asyncio.ensure_future(self._judge(self._backend, pickle.loads(payload.data), question))
+        work = asyncio.ensure_future(self._judge(self._backend, unpacked(payload.data), question))
         try:
             return await self._while_alive(work)
         except EngineDead as error:
