@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 from curate.asking import Asked, Asking
 from curate.committing import Identity, Pass
+from curate.earlier import EarlierRuns
 from curate.engines.base import Engine, Payload
 from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
 from curate.flow import Gate, GateClosed, Ticket, in_thread, uninterrupted
 from curate.ledger import Commit, commit_name
 from curate.preparing import Prepared, PreparerPool, digest_of
-from curate.repeats import Turn, repeated
+from curate.repeats import Label, Turn, relabelled
 from curate.settings import DatasetSettings
 from curate.sources import source_for
 from curate.sources.base import ShardBroken
@@ -40,13 +41,28 @@ Rows = list[tuple[Pass, Annotation]]
 Window = deque["asyncio.Task[Rows]"]
 
 
+class Case(NamedTuple):
+    """A sample as it is read: what it is asked, and labels that earlier runs have for it, both by pass."""
+
+    sample: Sample
+    asked: Asked
+    earlier: Mapping[str, Label]
+
+
 class Due(NamedTuple):
-    """A sample without a row in a pass: what it is asked, the row kept from before, its turn among its repeats."""
+    """A sample without a row in a pass: what it is asked, and where its row may come from before it is judged.
+
+    Attributes:
+        kept: the row that this run gave it before a retry.
+        turn: among the shard's samples with the same bytes.
+        earlier: an earlier run's label.
+    """
 
     pass_: Pass
     question: Question | Unaskable
     kept: Annotation | None
     turn: Turn
+    earlier: Label | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +83,7 @@ class Workshop:
     worker: str
     engine: Engine
     pool: PreparerPool
+    earlier: EarlierRuns
     gate: Gate
     tally: Tally
 
@@ -114,37 +131,41 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
     """Start a task for every sample without a row; the damage, where the shard breaks off."""
     with closing(_pending(shard, passes, shop)) as samples:
         try:
-            async for sample, asked in in_thread(samples):
-                await _admit(sample, asked, shard, passes, shop, window)
+            async for case in in_thread(samples):
+                await _admit(case, shard, passes, shop, window)
         except ShardBroken as broken:
             return broken.damage
     return None
 
 
-async def _admit(
-    sample: Sample, asked: Asked, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window
-) -> None:
+async def _admit(case: Case, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> None:
     """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
     ticket = await shop.gate.enter()
-    due = [_due(one, sample, asked) for one in passes if sample.index >= one.start]
-    window.append(asyncio.create_task(_fates(sample, shard, due, shop, ticket)))
+    due = [_due(one, case) for one in passes if case.sample.index >= one.start]
+    window.append(asyncio.create_task(_fates(case.sample, shard, due, shop, ticket)))
     while window and (window[0].done() or len(window) > REORDER_WINDOW):
         await _deliver(await window[0], window, shop.tally)
 
 
-def _due(one: Pass, sample: Sample, asked: Asked) -> Due:
-    question = asked[one.policy]
+def _due(one: Pass, case: Case) -> Due:
+    sample, question = case.sample, case.asked[one.policy]
     # A policy that cannot be read may have the name of one that can, from which it differs in line breaks alone.
     digest = None if isinstance(question, Unaskable) else sample.sha256
-    return Due(one, question, one.kept(sample.index), one.repeats.turn(digest, question.policy))
+    turn = one.repeats.turn(digest, question.policy)
+    return Due(one, question, one.kept(sample.index), turn, case.earlier.get(one.policy))
 
 
-def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generator[tuple[Sample, Asked], None, None]:
-    """The samples of a shard from the first that some pass has no row for, and what each is asked."""
+def _pending(shard: ShardRef, passes: Sequence[Pass], shop: Workshop) -> Generator[Case, None, None]:
+    """The samples of a shard from the first that some pass has no row for."""
     start = min((one.start for one in passes), default=0)
     samples = source_for(shard.format).samples(shard, shop.dataset)
     for sample in islice(samples, start, shard.take):
-        yield replace(sample, sha256=digest_of(sample)), shop.asking(sample)
+        yield _case(replace(sample, sha256=digest_of(sample)), passes, shop)
+
+
+def _case(sample: Sample, passes: Sequence[Pass], shop: Workshop) -> Case:
+    found = {one.policy: shop.earlier.find(one.policy, sample.sha256) for one in passes if sample.index >= one.start}
+    return Case(sample, shop.asking(sample), {policy: label for policy, label in found.items() if label})
 
 
 async def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
@@ -168,9 +189,9 @@ async def _abandon(window: Window, tally: Tally) -> None:
 
 
 async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Workshop, ticket: Ticket) -> Rows:
-    """The one row of `sample` in every pass that has none yet: kept from before, repeated, or a new one."""
+    """The one row of `sample` in every pass that has none yet: kept from before, of another's label, or a new one."""
     try:
-        known = [one.kept or await _repeated(sample, one.turn) for one in due]
+        known = [one.kept or await _reused(sample, shard, one) for one in due]
         new = {one.pass_.policy: one.question for one, row in zip(due, known, strict=True) if row is None}
         judged = await _judge(sample, shard, new, shop, ticket) if new else {}
         rows = [row or judged[one.pass_.policy] for one, row in zip(due, known, strict=True)]
@@ -181,9 +202,11 @@ async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Work
         ticket.leave()
 
 
-async def _repeated(sample: Sample, turn: Turn) -> Annotation | None:
-    label = await turn.earlier()
-    return None if label is None else repeated(label, sample, f"{label.shard}/{label.index}", _meta(sample))
+async def _reused(sample: Sample, shard: ShardRef, due: Due) -> Annotation | None:
+    """The row of `sample` with the label of the same picture in its shard, or else in an earlier run."""
+    row = await due.turn.earlier()
+    label = due.earlier if row is None else Label(row, f"{row.shard}/{row.index}")
+    return None if label is None else relabelled(label, sample, shard.id, _meta(sample))
 
 
 async def _judge(

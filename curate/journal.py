@@ -70,7 +70,7 @@ class Journal:
     def rows(self) -> Iterator[Annotation]:
         """The rows so far, in order."""
         for table in self._tables():
-            yield from _from_table(table)
+            yield from from_table(table)
 
     def add(self, row: Annotation) -> None:
         """Append the row of the next sample."""
@@ -143,10 +143,11 @@ def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:
     names = [f.name for f in fields(Annotation)]
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(batch_size=1024, columns=names):
-            yield from _from_table(batch)
+            yield from from_table(batch)
 
 
-def _from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
+def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
+    """Annotation rows of an Arrow table in `SCHEMA`."""
     for row in table.to_pylist():
         rating = Rating(row.pop("rating")) if row["rating"] else row.pop("rating")
         yield Annotation(**{**row, "rating": rating, "status": Status(row["status"])})

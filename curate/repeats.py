@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from curate.types import Annotation, Sample, Status
 
@@ -63,21 +64,29 @@ class Repeats:
         return turn
 
 
-def repeated(label: Annotation, sample: Sample, source: str, meta: str) -> Annotation:
-    """The row of `sample` with a label that cost nothing.
+class Label(NamedTuple):
+    """A row with a label, and where it is, as the column `reused_from` names it."""
+
+    row: Annotation
+    place: str
+
+
+def relabelled(label: Label, sample: Sample, shard: str, meta: str) -> Annotation:
+    """The row of a sample with the same bytes as that of `label`, which costs nothing.
 
     Args:
-        label: the row it is taken from.
+        label: what is taken over.
         sample: has the same bytes.
-        source: where that row is, for the column `reused_from`.
+        shard: which `sample` is in.
         meta: of `sample`, as it stands in its row.
     """
     return replace(
-        label,
+        label.row,
         key=sample.key,
+        shard=shard,
         index=sample.index,
         meta=meta,
-        reused_from=source,
+        reused_from=label.place,
         prompt_tokens=0,
         cached_tokens=0,
         output_tokens=0,

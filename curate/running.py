@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from curate import committing
 from curate.annotate import Workshop
 from curate.asking import asked_in_general, asking
+from curate.earlier import EarlierRuns, check_earlier
 from curate.engines import make_engine
 from curate.engines.base import Engine
 from curate.engines.supervised import SupervisedEngine
@@ -45,6 +46,7 @@ def open_settings(settings: Settings) -> Run:
     check_settings(settings.filter, settings.dataset, settings.policies)
     fingerprints = fingerprints_of(settings)
     check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
+    check_earlier(settings, fingerprints)
     plan = make_plan(settings.dataset)
     return open_run(open_store(settings.output.dir), settings, plan, fingerprints)
 
@@ -120,20 +122,22 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
     limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    earlier = await asyncio.to_thread(EarlierRuns, settings.reuse, run.fingerprints)
     async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
         try:
             await _start(engine, pool)
-            shop = _workshop(run, claims.worker, engine, pool)
+            shop = _workshop(run, claims.worker, engine, pool, earlier)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
             lanes = settings.engine.shards_in_flight
             worker = Worker(shards, shop, claims, display(shop.tally), rollup, lanes=lanes)
             await worker.run()
         finally:
+            earlier.close()
             await engine.close()
     return Outcome(tally=shop.tally, unreadable=worker.unreadable)
 
 
-def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool) -> Workshop:
+def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool, earlier: EarlierRuns) -> Workshop:
     settings = run.settings
     return Workshop(
         store=run.store,
@@ -144,6 +148,7 @@ def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool) -> Work
         worker=worker,
         engine=engine,
         pool=pool,
+        earlier=earlier,
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
         tally=Tally(settings.budget),
     )

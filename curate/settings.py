@@ -257,6 +257,7 @@ class Settings(Group):
         policies: by name, what every sample is judged under; with `dataset.policy_column`, those a row may name.
         retry: statuses to judge again.
         extend: whether new shards are accepted in a folder that was planned before.
+        reuse: folders or URLs of earlier runs whose labels are taken over where the fingerprint is the same.
     """
 
     dataset: DatasetSettings
@@ -269,6 +270,12 @@ class Settings(Group):
     budget: Budget = Budget()
     retry: list[str] = []
     extend: bool = False
+    reuse: list[str] = []
+
+    @field_validator("reuse", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
     @property
     def passes(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from curate.verification.parts import check_parts
 from curate.verification.placing import Placing
 from curate.verification.plan import check_fingerprints, check_plan, check_plan_file
 from curate.verification.report import Report
+from curate.verification.reused import check_reused
 from curate.verification.rows import check_rows
 from curate.verification.sources import check_source
 from curate.verification.split_files import Placed
@@ -87,6 +88,7 @@ def _audit_shard(
     for one in judged.values():
         report.take(check_commit(folder, one))
         report.take(check_rows(folder, one))
+        report.take(check_reused(one))
     placed = None if splits is None else _place(folder, judged, splits, totals, report)
     if against_sources and judged:
         try:

@@ -30,7 +30,7 @@ from curate.verification.evidence import Finding, Law
 
 COLUMNS = [
     *("key", "shard", "index", "sha256", "status", "rating", "category", "category_name", "rationale"),
-    *("p_unsafe", "policy"),
+    *("p_unsafe", "policy", "reused_from"),
 ]
 """Columns that some check looks at, but for `rationale`, of which only its presence is kept."""
 
