@@ -24,7 +24,9 @@ from curate.engines.base import Engine, Payload
 from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
 from curate.flow import Gate, GateClosed, Ticket, in_thread, uninterrupted
 from curate.ledger import Commit, commit_name
-from curate.preparing import Prepared, PreparerPool, digest_of
+from curate.meter import Meter, Stopwatch
+from curate.metrics import Gauge, Stage
+from curate.preparing import Pool, Prepared, digest_of
 from curate.repeats import Label, Turn, relabelled
 from curate.settings import DatasetSettings
 from curate.sources import source_for
@@ -73,6 +75,7 @@ class Workshop:
         asking: what a sample is asked, by pass, in the order of `fingerprints`.
         fingerprints: digest by pass (see `curate.settings.passes_of`).
         gate: bounds what is in flight over all shards; closed to drain.
+        meter: measures it.
     """
 
     store: Store
@@ -82,10 +85,11 @@ class Workshop:
     plan_hash: str
     worker: str
     engine: Engine
-    pool: PreparerPool
+    pool: Pool
     earlier: EarlierRuns
     gate: Gate
     tally: Tally
+    meter: Meter
 
 
 async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -> list[Commit]:
@@ -105,17 +109,18 @@ async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -
     try:
         damage = await _feed(shard, passes, shop, window)
         while window:
-            await _deliver(await window[0], window, shop.tally)
+            await _deliver(await window[0], window, shop)
     except GateClosed:
         while window:
-            await _deliver(await window[0], window, shop.tally)
+            await _deliver(await window[0], window, shop)
         raise Drained(f"stopped in {shard.id}") from None
     finally:
-        await _abandon(window, shop.tally)
+        await _abandon(window, shop)
         for one in passes:
-            await uninterrupted(one.journal.checkpoint)
+            await _checkpoint(one, shop.meter)
     seconds = time.monotonic() - started
-    return [await asyncio.to_thread(one.publish, damage, shop.worker, seconds) for one in passes]
+    with shop.meter.timed(Stage.WRITE):
+        return [await asyncio.to_thread(one.publish, damage, shop.worker, seconds) for one in passes]
 
 
 def _open_passes(shard: ShardRef, version: str | None, shop: Workshop) -> list[Pass]:
@@ -130,8 +135,10 @@ def _identity(shop: Workshop, name: str, version: str | None) -> Identity:
 async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> Damage | None:
     """Start a task for every sample without a row; the damage, where the shard breaks off."""
     with closing(_pending(shard, passes, shop)) as samples:
+        timed = Stopwatch(samples)
         try:
-            async for case in in_thread(samples):
+            async for case in in_thread(timed):
+                shop.meter.add(Stage.READ, timed.last)
                 await _admit(case, shard, passes, shop, window)
         except ShardBroken as broken:
             return broken.damage
@@ -140,11 +147,12 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
 
 async def _admit(case: Case, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> None:
     """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
-    ticket = await shop.gate.enter()
+    with shop.meter.timed(Stage.PLACE):
+        ticket = await shop.gate.enter()
     due = [_due(one, case) for one in passes if case.sample.index >= one.start]
     window.append(asyncio.create_task(_fates(case.sample, shard, due, shop, ticket)))
     while window and (window[0].done() or len(window) > REORDER_WINDOW):
-        await _deliver(await window[0], window, shop.tally)
+        await _deliver(await window[0], window, shop)
 
 
 def _due(one: Pass, case: Case) -> Due:
@@ -168,21 +176,27 @@ def _case(sample: Sample, passes: Sequence[Pass], shop: Workshop) -> Case:
     return Case(sample, shop.asking(sample), {policy: label for policy, label in found.items() if label})
 
 
-async def _deliver(rows: Rows, window: Window, tally: Tally) -> None:
+async def _deliver(rows: Rows, window: Window, shop: Workshop) -> None:
     """Give each pass its row; only then save, so that a storage that fails leaves all of them at the same sample."""
     window.popleft()
+    shop.meter.levels[Gauge.ROWS].change(-1)
     for one, row in rows:
         one.journal.add(row)
-        tally.add(row)
+        shop.tally.add(row)
     for one, _ in rows:
         if one.journal.is_due:
-            await uninterrupted(one.journal.checkpoint)
+            await _checkpoint(one, shop.meter)
 
 
-async def _abandon(window: Window, tally: Tally) -> None:
+async def _checkpoint(one: Pass, meter: Meter) -> None:
+    with meter.timed(Stage.WRITE):
+        await uninterrupted(one.journal.checkpoint)
+
+
+async def _abandon(window: Window, shop: Workshop) -> None:
     """Deliver what is finished in order, and cancel the rest."""
     while window and window[0].done() and not window[0].cancelled() and window[0].exception() is None:
-        await _deliver(window[0].result(), window, tally)
+        await _deliver(window[0].result(), window, shop)
     for task in window:
         task.cancel()
     await asyncio.gather(*window, return_exceptions=True)
@@ -191,12 +205,15 @@ async def _abandon(window: Window, tally: Tally) -> None:
 async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Workshop, ticket: Ticket) -> Rows:
     """The one row of `sample` in every pass that has none yet: kept from before, of another's label, or a new one."""
     try:
-        known = [one.kept or await _reused(sample, shard, one) for one in due]
-        new = {one.pass_.policy: one.question for one, row in zip(due, known, strict=True) if row is None}
-        judged = await _judge(sample, shard, new, shop, ticket) if new else {}
+        with shop.meter.levels[Gauge.FLIGHT].inside():
+            known = [one.kept or await _reused(sample, shard, one) for one in due]
+            new = {one.pass_.policy: one.question for one, row in zip(due, known, strict=True) if row is None}
+            judged = await _judge(sample, shard, new, shop, ticket) if new else {}
         rows = [row or judged[one.pass_.policy] for one, row in zip(due, known, strict=True)]
         for one, row in zip(due, rows, strict=True):
             one.turn.settle(row)
+        shop.meter.samples += any(one.kept is None for one in due)
+        shop.meter.levels[Gauge.ROWS].change(1)
         return [(one.pass_, row) for one, row in zip(due, rows, strict=True)]
     finally:
         ticket.leave()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
+from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.errors import EngineDead, RequestRejected
@@ -37,6 +38,7 @@ class Prepared:
         width, height: in pixels, after orientation; None where the image was not decoded.
         failure: why this image cannot be asked about at all; then there are no payloads.
         payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
+        decode_seconds, render_seconds: what decoding, and rendering for all questions took.
     """
 
     sha256: str | None = None
@@ -44,6 +46,8 @@ class Prepared:
     height: int | None = None
     failure: Failure | None = None
     payloads: tuple[Payload | Failure, ...] = ()
+    decode_seconds: float = field(default=0.0, compare=False)
+    render_seconds: float = field(default=0.0, compare=False)
 
 
 def digest_of(sample: Sample) -> str | None:
@@ -55,6 +59,7 @@ def prepare(
     sample: Sample, questions: tuple[Question | Unaskable, ...], renderer: Renderer, limits: Limits
 ) -> Prepared:
     """Hash and decode the image of `sample`, and render it for each question."""
+    started = perf_counter()
     sha256 = digest_of(sample)
     if sample.failure is not None:
         return Prepared(sha256=sha256, failure=sample.failure)
@@ -63,12 +68,16 @@ def prepare(
     try:
         decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
     except ImageRefused as refused:
-        return Prepared(sha256=sha256, failure=refused.failure)
+        return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
+    decoded_at = perf_counter()
+    payloads = tuple(_render(decoded, sha256, question, renderer) for question in questions)
     return Prepared(
         sha256=sha256,
         width=decoded.width,
         height=decoded.height,
-        payloads=tuple(_render(decoded, sha256, question, renderer) for question in questions),
+        payloads=payloads,
+        decode_seconds=decoded_at - started,
+        render_seconds=perf_counter() - decoded_at,
     )
 
 
@@ -106,6 +115,14 @@ class Preparer:
         return prepare(sample, questions, self._renderer, self._limits)
 
 
+class Pool(Protocol):
+    """Where samples are prepared."""
+
+    async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
+        """See `PreparerPool`."""
+        ...
+
+
 class PreparerPool:
     """Prepares samples in worker processes, one sample at a time in each; an async context manager.
 
@@ -116,16 +133,23 @@ class PreparerPool:
         factory: builds the renderer, once in each worker.
         limits: of the images.
         workers: number of processes; 0 means one thread of this process.
+        most: what `grow` may raise it to, where that is more.
+
+    Attributes:
+        lanes: samples that are prepared at once.
     """
 
-    def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int) -> None:
+    def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int, most: int = 0) -> None:
+        self.lanes = max(workers, 1)
         self._preparer = Preparer(factory, limits)
-        self._lanes = max(workers, 1)
         self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
         for _ in range(workers):
             self._processes.put(WorkerProcess(self._preparer))
         self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
-        self._threads = ThreadPoolExecutor(self._lanes, thread_name_prefix="prepare")
+        # More threads than processes only wait for one. Whoever starts a process has to live as long as it: the kernel
+        # ends a process with the thread that started it.
+        self._threads = ThreadPoolExecutor(max(self.lanes, most), thread_name_prefix="prepare")
+        self._starters = ThreadPoolExecutor(max(1, most), thread_name_prefix="start-preparer")
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,9 +168,28 @@ class PreparerPool:
         """
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self._lanes)))
+            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self.lanes)))
         except WorkerDied as error:
             raise EngineDead(f"a worker process died while it loaded the image processor: {error}") from error
+
+    async def grow(self, more: int) -> None:
+        """Add `more` workers; returns once they take samples.
+
+        Raises:
+            WorkerDied: one ended while it loaded; the others are there.
+            CurateError: as the factory raises.
+        """
+        loop = asyncio.get_running_loop()
+        starts = (loop.run_in_executor(self._starters, self._add_process) for _ in range(more))
+        failures = [end for end in await asyncio.gather(*starts, return_exceptions=True) if end is not None]
+        self.lanes += more - len(failures)
+        if failures:
+            raise failures[0]
+
+    def _add_process(self) -> None:
+        process: WorkerProcess[Job, Prepared | None] = WorkerProcess(self._preparer)
+        process.ask(None)
+        self._processes.put(process)
 
     async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
         """Prepare `sample` in the next free worker.
@@ -174,6 +217,7 @@ class PreparerPool:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        self._starters.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         while not self._processes.empty():
             self._processes.get().stop()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from curate import committing
 from curate.annotate import Workshop
@@ -17,8 +17,12 @@ from curate.errors import EngineDead, InputError
 from curate.filtering.calibrating import check_calibration
 from curate.filtering.stage import check_settings, deciding_passes
 from curate.fingerprint import Fingerprint, fingerprint
-from curate.flow import Gate
+from curate.flow import Gate, beside
+from curate.growing import FIRST, grow_while_starved, most_workers
 from curate.ledger import Claims, committed, worker_id
+from curate.meter import Meter
+from curate.metered import MeteredEngine, MeteredPool
+from curate.metrics import Gauge
 from curate.models import model_identity
 from curate.node import Node, assign
 from curate.open_store import open_store
@@ -26,6 +30,7 @@ from curate.places import Place, places_of
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
 from curate.progress import Display, Progress
+from curate.recording import recording
 from curate.rollup import Rollup
 from curate.run_folder import Run, open_run
 from curate.settings import Settings
@@ -33,8 +38,6 @@ from curate.sharing import own_share
 from curate.tally import Tally
 from curate.types import ShardRef, Status
 from curate.worker import Outcome, Worker
-
-MAX_AUTO_WORKERS = 16
 
 
 def open_settings(settings: Settings) -> Run:
@@ -90,7 +93,13 @@ def annotate(run: Run) -> Outcome:
     """
     if unfinished(run) == 0:
         return Outcome(tally=Tally(run.settings.budget), unreadable={})
-    places, shards = places_of(run.settings.engine), own_share(run)
+    outcome = _annotate(run, own_share(run))
+    write_total(run.store)
+    return outcome
+
+
+def _annotate(run: Run, shards: Sequence[ShardRef]) -> Outcome:
+    places = places_of(run.settings.engine)
     if len(places) > 1:
         return _annotate_in_processes(run, places, shards)
     left = _left(run)
@@ -119,25 +128,28 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
         Drained, BudgetExceeded, EngineDead, InputError: see `Worker.run`.
     """
     settings = run.settings
-    engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
+    meter = Meter()
+    engine = MeteredEngine(SupervisedEngine(lambda: make_engine(settings.model, settings.engine)), meter)
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
-    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
     earlier = await asyncio.to_thread(EarlierRuns, settings.reuse, run.fingerprints)
-    async with PreparerPool(engine.renderer_factory(), limits, workers=_workers(settings)) as pool:
+    async with _pool(settings, engine, meter) as pool:
         try:
             await _start(engine, pool)
-            shop = _workshop(run, claims.worker, engine, pool, earlier)
+            shop = _workshop(run, claims.worker, engine, pool, earlier, meter)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
             lanes = settings.engine.shards_in_flight
             worker = Worker(shards, shop, claims, display(shop.tally), rollup, lanes=lanes)
-            await worker.run()
+            async with recording(run, claims.worker, meter, engine):
+                await worker.run()
         finally:
             earlier.close()
             await engine.close()
     return Outcome(tally=shop.tally, unreadable=worker.unreadable)
 
 
-def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool, earlier: EarlierRuns) -> Workshop:
+def _workshop(
+    run: Run, worker: str, engine: Engine, pool: PreparerPool, earlier: EarlierRuns, meter: Meter
+) -> Workshop:
     settings = run.settings
     return Workshop(
         store=run.store,
@@ -147,11 +159,25 @@ def _workshop(run: Run, worker: str, engine: Engine, pool: PreparerPool, earlier
         plan_hash=run.plan.plan_hash,
         worker=worker,
         engine=engine,
-        pool=pool,
+        pool=MeteredPool(pool, meter),
         earlier=earlier,
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
         tally=Tally(settings.budget),
+        meter=meter,
     )
+
+
+@asynccontextmanager
+async def _pool(settings: Settings, engine: Engine, meter: Meter) -> AsyncIterator[PreparerPool]:
+    """Preparers as the settings want them; "auto" begins with few and adds some while the engine gets too little."""
+    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    workers = settings.engine.workers
+    most = most_workers() if workers == "auto" else workers
+    first = min(FIRST, most) if workers == "auto" else workers
+    async with PreparerPool(engine.renderer_factory(), limits, workers=first, most=most) as pool:
+        meter.levels[Gauge.PREPARERS].change(pool.lanes)
+        async with beside(grow_while_starved(pool, meter, most)):
+            yield pool
 
 
 async def _start(engine: Engine, pool: PreparerPool) -> None:
@@ -164,13 +190,6 @@ async def _start(engine: Engine, pool: PreparerPool) -> None:
     for end in ends:
         if end is not None:
             raise end
-
-
-def _workers(settings: Settings) -> int:
-    """Processes that decode and render: one core is left to the engine and the loop."""
-    if settings.engine.workers == "auto":
-        return max(1, min(MAX_AUTO_WORKERS, len(os.sched_getaffinity(0)) - 1))
-    return settings.engine.workers
 
 
 def _left(run: Run) -> int | None:

@@ -14,7 +14,9 @@ from curate.compaction.files import AnnotationFiles
 from curate.failures import read_failures
 from curate.ledger import read_commits
 from curate.open_store import is_url
+from curate.pace import pace
 from curate.policy import BY_ROW
+from curate.recording import read_metrics
 from curate.row_policies import FOLDER as POLICIES
 from curate.row_policies import codes_of, read_policies
 from curate.run_folder import Run
@@ -39,6 +41,7 @@ def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
     yield from ("", f"{EXAMPLES} examples")
     yield from _examples(run)
     yield from ("", "splits      " + "   ".join(f"{name} {count}" for name, count in splits.items()))
+    yield from pace(read_metrics(run.store))
     yield from _failures(run)
     yield from _where(run, splits)
 

@@ -139,6 +139,7 @@ class Answer:
         p_unsafe: p(Unsafe) / (p(Unsafe) + p(Safe)) at the rating; None where the engine cannot tell.
         label_mass: p(Unsafe) + p(Safe) under the whole vocabulary; None where a grammar hides it.
         prompt_tokens, cached_tokens, output_tokens: as the engine counted them, over all its passes.
+        score_seconds, continue_seconds: time in its passes; 0 where an engine has none or cannot tell.
     """
 
     text: str
@@ -147,6 +148,8 @@ class Answer:
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
+    score_seconds: float = field(default=0.0, compare=False)
+    continue_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

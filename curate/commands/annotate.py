@@ -8,6 +8,8 @@ from __future__ import annotations
 from curate.config import compose_settings
 from curate.console import say
 from curate.errors import ExitCode, ShardUnreadable
+from curate.pace import pace
+from curate.recording import read_metrics
 from curate.running import annotate, open_settings
 from curate.worker import Outcome
 
@@ -21,8 +23,10 @@ def main(argv: list[str]) -> ExitCode:
     Raises:
         ShardUnreadable: shards were left out because they cannot be read; all others are finished.
     """
-    outcome = annotate(open_settings(compose_settings(argv)))
+    run = open_settings(compose_settings(argv))
+    outcome = annotate(run)
     say(f"judged {outcome.tally.rows} samples at {outcome.tally.rate:.1f}/s, {outcome.tally.failed} without a label")
+    say(*pace(read_metrics(run.store)))
     refuse_unreadable(outcome)
     return ExitCode.DONE
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from curate.engines.base import Engine, Payload, RendererFactory
@@ -42,6 +43,7 @@ class SupervisedEngine:
         self._clear = asyncio.Event()
         self._clear.set()
         self._alone = asyncio.Lock()
+        self._before: Counter[str] = Counter()
 
     def renderer_factory(self) -> RendererFactory:
         """See `Engine`."""
@@ -68,8 +70,10 @@ class SupervisedEngine:
             return await self._judge_suspect(payload, question, generation)
 
     def metrics(self) -> dict[str, float]:
-        """See `Engine`; and the number of restarts."""
-        return {**self._engine.metrics(), "restarts": self._restarts}
+        """See `Engine`, over all the engines there were; and the number of restarts."""
+        now = Counter(self._engine.metrics())
+        now.update(self._before)
+        return {**now, "restarts": self._restarts}
 
     async def close(self) -> None:
         """See `Engine`."""
@@ -101,6 +105,7 @@ class SupervisedEngine:
         while generation == self._generation:
             if self._restarts_in_a_row >= MAX_RESTARTS:
                 raise EngineDead(f"the engine was restarted {MAX_RESTARTS} times in a row without giving an answer")
+            self._before.update(self._engine.metrics())
             await self._engine.close()
             await asyncio.sleep(self._back_off * 2**self._restarts_in_a_row)
             self._restarts_in_a_row += 1

@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,9 @@ class VllmEngine:
 
     async def _judge(self, backend: VllmBackend, prompt: Mapping[str, Any], question: Question) -> Answer:
         passes: list[Completion] = []
+        started = time.perf_counter()
         scored = await self._score(backend, prompt, passes)
+        scored_at = time.perf_counter()
         possible = possible_ratings(question)
         rating = scored.rating if scored.rating in possible else possible[0]
         behind = [*self._labels[rating], *self._suffixes[rating]]
@@ -154,6 +157,8 @@ class VllmEngine:
             prompt_tokens=sum(p.prompt_tokens for p in passes),
             cached_tokens=sum(p.cached_tokens for p in passes),
             output_tokens=sum(p.output_tokens for p in passes),
+            score_seconds=scored_at - started,
+            continue_seconds=time.perf_counter() - scored_at,
         )
 
     async def _score(self, backend: VllmBackend, prompt: Mapping[str, Any], passes: list[Completion]) -> Score:
