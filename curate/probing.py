@@ -1,4 +1,4 @@
-"""A dry run: judge the first samples of a data set in a folder that goes away, and extrapolate."""
+"""What the next run will take: extrapolated from an earlier run in its folder, else from a probe that goes away."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curate.filtering.estimate import split_disk_estimate
-from curate.ledger import read_commits
+from curate.ledger import committed
+from curate.measured import Measured, empty_file_bytes, measured
+from curate.open_store import open_store
 from curate.places import places_of
-from curate.planning import Plan
-from curate.running import annotate, open_settings
+from curate.planning import Plan, plan_of
+from curate.recording import read_metrics, setup_of
+from curate.running import annotate, fingerprints_of, open_settings
 from curate.settings import DatasetSettings, Settings
 from curate.sources import source_for
-from curate.types import Status
 
 COUNTED_SHARDS = 8
 """How many shards of unknown length are counted, to know how many bytes a sample takes."""
@@ -23,64 +25,77 @@ COUNTED_SHARDS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run will take, extrapolated from a probe.
+    """What the next run will take.
 
     Attributes:
-        probed: samples that were judged.
-        failed: share of them without a label, by status.
-        samples: of the whole data set; measured where `exact`, else extrapolated from bytes.
-        engines: that a worker on this machine starts, each with GPUs of its own; 1 where they would share the cores.
-        rate: samples a second by one of them, once it runs.
-        startup: seconds until the first.
-        prompt_tokens, output_tokens: a sample, on average.
-        seconds: wall time of one worker.
-        gpu_hours: of all GPUs of one worker.
-        disk: bytes of the annotations and, by `filter.write`, of the splits.
+        measured: what it is extrapolated from.
+        samples: of the whole data set; counted where `exact`, else extrapolated from bytes.
+        left: those in shards that are not finished yet.
+        engines: that share them, over all of `job.tasks`; each with GPUs of its own, where there are GPUs.
+        seconds: wall time of judging those that are left, start-up included; splitting and the card are not.
+        gpu_hours: of all GPUs of all engines.
+        disk: bytes of the annotations and, by `filter.write`, of the splits, when all is finished.
     """
 
-    probed: int
-    failed: Mapping[str, float]
+    measured: Measured
     samples: int
     exact: bool
+    left: int
     engines: int
-    rate: float
-    startup: float
-    prompt_tokens: float
-    output_tokens: float
     seconds: float
     gpu_hours: float
     disk: Mapping[str, int]
 
 
-def probe(settings: Settings, plan: Plan, count: int) -> Estimate:
-    """Judge the first `count` samples and extrapolate to `plan`; the run's own folder is not touched."""
+def earlier(settings: Settings) -> Measured | None:
+    """What workers with the same model, policies and engine settings measured in the run's folder; None without any."""
+    store = open_store(settings.output.dir)
+    metrics = read_metrics(store, setup_of(settings, fingerprints_of(settings)))
+    if not metrics.workers:
+        return None
+    return replace(measured(store, settings, metrics), engines=len(places_of(settings.engine)))
+
+
+def probe(settings: Settings, count: int) -> Measured:
+    """Judge the first `count` samples in a folder that goes away; the run's own folder is not touched."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
         dataset = settings.dataset.model_copy(update={"limit": count})
         output = settings.output.model_copy(update={"dir": folder})
         engine = settings.engine.model_copy(update={"processes": 1})
         run = open_settings(settings.model_copy(update={"dataset": dataset, "output": output, "engine": engine}))
-        tally = annotate(run).tally
-        files = sum(c.file_bytes for policy in settings.passes for c in read_commits(run.store, policy))
-    startup = time.monotonic() - started - tally.seconds
-    judged = max(1, tally.rows // len(settings.passes))
-    samples, exact = count_samples(plan, settings.dataset)
+        before = time.monotonic() - started
+        annotate(run)
+        found = measured(run.store, settings, read_metrics(run.store))
     engines = sum(1 for place in places_of(settings.engine) if place.gpus) or 1
-    seconds = startup + samples * tally.seconds / judged / engines
+    return replace(found, startup=before + found.startup, engines=engines)
+
+
+def estimate(settings: Settings, plan: Plan, found: Measured) -> Estimate:
+    """Extrapolate `found` to what is left of `plan`."""
+    samples, exact = count_samples(plan, settings.dataset)
+    unfinished = _unfinished(settings, plan)
+    left = samples if len(unfinished.shards) == len(plan.shards) else count_samples(unfinished, settings.dataset)[0]
+    engines = max(1, min(settings.job.tasks * found.engines, len(unfinished.shards)))
+    seconds = found.startup + left / max(1e-9, found.rate) / engines if left else 0.0
+    passes = len(settings.passes)
+    annotations = passes * (samples * found.row_bytes + len(plan.shards) * empty_file_bytes())
     return Estimate(
-        probed=judged,
-        failed={s: n / tally.rows for s, n in sorted(tally.statuses.items()) if s != Status.LABELLED},
+        measured=found,
         samples=samples,
         exact=exact,
+        left=left,
         engines=engines,
-        rate=judged / max(1e-9, tally.seconds),
-        startup=startup,
-        prompt_tokens=tally.tokens["prompt"] / max(1, tally.rows),
-        output_tokens=tally.tokens["output"] / max(1, tally.rows),
         seconds=seconds,
-        gpu_hours=seconds / 3600 * settings.engine.tensor_parallel * engines,
-        disk={"annotations": samples * files // judged, **split_disk_estimate(plan.shards, samples)},
+        gpu_hours=seconds / 3600 * engines * settings.engine.tensor_parallel,
+        disk={"annotations": round(annotations), **split_disk_estimate(plan.shards, samples)},
     )
+
+
+def _unfinished(settings: Settings, plan: Plan) -> Plan:
+    store = open_store(settings.output.dir)
+    done = set.intersection(*(committed(store, name) for name in settings.passes))
+    return plan_of([shard for shard in plan.shards if shard.id not in done], plan.limit)
 
 
 def count_samples(plan: Plan, dataset: DatasetSettings) -> tuple[int, bool]:

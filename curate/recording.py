@@ -91,10 +91,13 @@ class _Recorder:
             before = now
 
     async def write_regularly(self, every: float) -> None:
-        """`write`, until cancelled."""
+        """`write`, until cancelled. What fails is no reason to stop: the next time, or the last, writes it again."""
         while True:
             await asyncio.sleep(every)
-            await self.write()
+            try:
+                await self.write()
+            except StorageFailed as error:
+                logger.warning("measurements will be written later: %s", error)
 
     async def write(self) -> None:
         """Write the sums, and the lines of the segment that grows."""
@@ -107,10 +110,6 @@ class _Recorder:
             self._segment += 1
 
     def _replace(self, sums: str, lines: str) -> None:
-        try:
-            self._store.replace(f"{WORKERS}/{self._worker}.json", sums.encode())
-            if lines:
-                self._store.replace(f"{SECONDS}/{self._worker}.{self._segment:04d}.jsonl", lines.encode())
-        except StorageFailed as error:
-            # No reason to stop: what a run needs is written by others, who stop it where they have to.
-            logger.warning("measurements were not written: %s", error)
+        self._store.replace(f"{WORKERS}/{self._worker}.json", sums.encode())
+        if lines:
+            self._store.replace(f"{SECONDS}/{self._worker}.{self._segment:04d}.jsonl", lines.encode())

@@ -30,7 +30,7 @@ from curate.places import Place, places_of
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
 from curate.progress import Display, Progress
-from curate.recording import recording
+from curate.recording import recording, write_total
 from curate.rollup import Rollup
 from curate.run_folder import Run, open_run
 from curate.settings import Settings

@@ -1,6 +1,7 @@
-"""List the shards, judge a few samples, and estimate time, GPU-hours and disk. Nothing is written.
+"""List the shards, and estimate time, GPU-hours and disk of the next run. Nothing is written.
 
-`probe=N` is the number of samples to judge (default 64); `probe=0` starts no engine and tells what the listing tells.
+Where workers with the same settings ran in output.dir before, what they measured is taken. Else, or with `probe=N`, the
+first N samples are judged (default 64) in a folder that goes away. `probe=0` starts no engine: the listing only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from curate.console import say
 from curate.errors import ExitCode, InputError
 from curate.filtering.estimate import split_disk_estimate
 from curate.planning import Plan, make_plan
-from curate.probing import Estimate, count_samples, probe
+from curate.probing import Estimate, count_samples, earlier, estimate, probe
+from curate.settings import EngineSettings
 
 SUMMARY = "list the shards and estimate time, GPU-hours and disk, without writing anything"
 EXAMPLE = "plan +dataset=laion_subset"
@@ -31,18 +33,20 @@ def main(argv: list[str]) -> ExitCode:
     settings = compose_settings([a for a in argv if not a.startswith("probe=")])
     plan = make_plan(settings.dataset)
     say(*_listing(plan))
-    if count:
-        say(*_estimate(probe(settings, plan, count)))
+    if count == 0:
+        samples, exact = count_samples(plan, settings.dataset)
+        say(f"{'' if exact else 'about '}{samples} samples", *_disk(split_disk_estimate(plan.shards, samples)))
         return ExitCode.DONE
-    samples, exact = count_samples(plan, settings.dataset)
-    say(f"{'' if exact else 'about '}{samples} samples", *_disk(split_disk_estimate(plan.shards, samples)))
+    found = earlier(settings) if count is None else None
+    say(f"measured    by earlier workers in {settings.output.dir}" if found else "measured    by a probe")
+    say(*_estimate(estimate(settings, plan, found or probe(settings, count or PROBE)), settings.engine))
     return ExitCode.DONE
 
 
-def _count(argv: list[str]) -> int:
+def _count(argv: list[str]) -> int | None:
     given = [a.partition("=")[2] for a in argv if a.startswith("probe=")]
     if not given:
-        return PROBE
+        return None
     if not given[-1].isdecimal():
         raise InputError(f"probe={given[-1]}: not a number of samples; give 0 or more")
     return int(given[-1])
@@ -57,15 +61,19 @@ def _listing(plan: Plan) -> Iterator[str]:
         yield f"  ... and {len(plan.shards) - LISTED} more"
 
 
-def _estimate(estimate: Estimate) -> Iterator[str]:
-    failed = ", ".join(f"{status} {share:.1%}" for status, share in estimate.failed.items())
-    yield f"probe       {estimate.probed} samples judged; without a label: {failed or 'none'}"
-    yield f"samples     {'' if estimate.exact else 'about '}{estimate.samples}"
-    yield f"tokens      {estimate.prompt_tokens:.0f} prompt, {estimate.output_tokens:.0f} output for each"
-    yield f"rate        {estimate.rate:.1f} images/s by one engine, after {estimate.startup:.0f} s of start-up"
-    hours = f"{estimate.gpu_hours:.2f} GPU-hours"
-    worker = "one worker" if estimate.engines == 1 else f"one worker with {estimate.engines} engines"
-    yield f"time        {_duration(estimate.seconds)} by {worker}, {hours} where it is one of GPUs like this"
+def _estimate(estimate: Estimate, engine: EngineSettings) -> Iterator[str]:
+    found = estimate.measured
+    failed = ", ".join(f"{status} {share:.1%}" for status, share in found.failed.items())
+    few = found.samples < engine.max_requests
+    hint = f"; fewer than engine.max_requests={engine.max_requests}: a larger probe=N is nearer" if few else ""
+    yield f"            {found.samples} samples judged{hint}; without a label: {failed or 'none'}"
+    left = "" if estimate.left == estimate.samples else f", {estimate.left} of them left to judge"
+    yield f"samples     {'' if estimate.exact else 'about '}{estimate.samples}{left}"
+    yield f"tokens      {found.prompt_tokens:.0f} prompt, {found.output_tokens:.0f} output for each"
+    yield f"rate        {found.rate:.1f} images/s by one engine, after {found.startup:.0f} s of start-up"
+    engines = f"{estimate.engines} engine{'s' if estimate.engines > 1 else ''}"
+    hours = f"{estimate.gpu_hours:.2f} GPU-hours where it is one of GPUs like this"
+    yield f"time        {_duration(estimate.seconds)} to judge by {engines}, {hours}"
     yield from _disk(estimate.disk)
 
 
