@@ -14,7 +14,8 @@ from curate.ledger import Commit, read_commits
 from curate.metrics import Metrics
 from curate.settings import Settings
 from curate.store import Store
-from curate.tables import SCHEMA
+from curate.tables import to_table
+from curate.types import Annotation, Rating, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Measured:
         rate: samples a second of one worker, from its first request to its last answer.
         startup: seconds of one worker before that.
         prompt_tokens, output_tokens: of a row, on average.
-        row_bytes: of annotations, beside what a file costs without any row.
+        row_bytes: of annotations, beside what a file costs with any row.
         engines: that a machine runs at this rate each.
     """
 
@@ -47,7 +48,7 @@ def measured(store: Store, settings: Settings, metrics: Metrics) -> Measured:
     rows = max(1, sum(commit.rows for commit in commits))
     statuses = _sum(commits, "statuses")
     tokens = _sum(commits, "tokens")
-    file_bytes = sum(commit.file_bytes - empty_file_bytes() for commit in commits)
+    annotations = sum(commit.file_bytes - file_bytes() for commit in commits)
     return Measured(
         samples=metrics.samples,
         failed={s: n / rows for s, n in sorted(statuses.items()) if s != "labelled"},
@@ -55,15 +56,23 @@ def measured(store: Store, settings: Settings, metrics: Metrics) -> Measured:
         startup=metrics.startup / max(1, metrics.workers),
         prompt_tokens=tokens["prompt"] / rows,
         output_tokens=tokens["output"] / rows,
-        row_bytes=max(0, file_bytes) / rows,
+        row_bytes=max(0, annotations) / rows,
     )
 
 
 @cache
-def empty_file_bytes() -> int:
-    """Size of an annotation file without rows: few rows say little of what many take while it is counted in."""
+def file_bytes() -> int:
+    """What an annotation file costs whatever it holds: its size with one row that says next to nothing.
+
+    Few rows say little of what many take while this is counted in.
+    """
+    row = Annotation(
+        key="0", shard="0", index=0, policy="p", status=Status.LABELLED, sha256="0", rating=Rating.SAFE, category="NA",
+        category_name="None", rationale="-", p_unsafe=0.0, label_mass=1.0, width=1, height=1, prompt_tokens=1,
+        cached_tokens=0, output_tokens=1,
+    )  # fmt: skip
     out = io.BytesIO()
-    pq.write_table(SCHEMA.empty_table(), out, compression="zstd")
+    pq.write_table(to_table([row]), out, compression="zstd")
     return out.tell()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from curate.filtering.estimate import split_disk_estimate
 from curate.ledger import committed
-from curate.measured import Measured, empty_file_bytes, measured
+from curate.measured import Measured, file_bytes, measured
 from curate.open_store import open_store
 from curate.places import places_of
 from curate.planning import Plan, plan_of
@@ -79,7 +79,7 @@ def estimate(settings: Settings, plan: Plan, found: Measured) -> Estimate:
     engines = max(1, min(settings.job.tasks * found.engines, len(unfinished.shards)))
     seconds = found.startup + left / max(1e-9, found.rate) / engines if left else 0.0
     passes = len(settings.passes)
-    annotations = passes * (samples * found.row_bytes + len(plan.shards) * empty_file_bytes())
+    annotations = passes * (samples * found.row_bytes + len(plan.shards) * file_bytes())
     return Estimate(
         measured=found,
         samples=samples,

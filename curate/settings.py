@@ -119,8 +119,8 @@ class EngineSettings(Group):
         name: a key of `curate.engines.ENGINES`.
         processes: engines that `run` and `annotate` start on this machine, each in a process of its own with all that
             the settings below give it; "auto" takes one for every `tensor_parallel` GPUs of vLLM, and one elsewhere.
-        workers: processes that decode and render; 0 does it in a thread of this process. "auto" begins with two and adds
-            more while the engine gets too little because of them, up to the cores less one.
+        workers: processes that decode and render; 0 does it in a thread of this process. "auto" begins with two and
+            adds more while the engine gets too little because of them, up to the cores less one.
         max_requests: bound on samples in flight.
         max_bytes: bound on their rendered bytes in flight.
         shards_in_flight: how many shards are read at once, so that a shard's tail never starves the engine.
