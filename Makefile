@@ -4,7 +4,7 @@
 # make check      lint and types
 # make bench      benchmarks; writes tests/benchmarks/results (make bench-contenders first adds other pipelines)
 # make safeguard    build the safeguard in the package again; make safeguard-table measures it
-# make reliability   every fault trial there is (an hour); make test runs a share of them
+# make reliability   every fault trial there is (hours); writes the tables of docs/reliability.md; make test runs a share
 # make install BACKEND=cuda   on a machine with a GPU
 
 PYTHON  ?= python3.11
@@ -44,7 +44,7 @@ test-fast: install
 	$(BIN)/python -m pytest -m "not vllm and not slurm and not s3 and not slow" -n 2
 
 reliability: install
-	CURATE_RELIABILITY=full $(BIN)/python -m pytest -s -m "slow or slurm or s3 or vllm"
+	$(BIN)/python -m tests.reliability
 
 check: install
 	$(BIN)/ruff check .

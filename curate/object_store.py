@@ -25,6 +25,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError,
 from obstore.store import from_url
 
 from curate.object_credentials import aws_credentials
+from curate.seekable_reader import SeekableReader
 
 SINGLE_PUT = 64 * 2**20
 """Files up to here are one conditional request, whose bytes are held in memory; larger ones are uploaded in parts."""
@@ -203,23 +204,14 @@ def open_object_store(url: str) -> ObjectStore:
     return ObjectStore(client, url)
 
 
-class _Reader(io.RawIOBase):
+class _Reader(SeekableReader):
     """Ranges of one object, each a request of its own."""
 
     def __init__(self, client: Any, name: str, size: int) -> None:
+        super().__init__()
         self._client = client
         self._name = name
         self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]

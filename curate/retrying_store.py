@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from curate.errors import StorageFailed
 from curate.retrying import Patience, attempt, is_transient
+from curate.seekable_reader import SeekableReader
 from curate.store import Store
 
 T = TypeVar("T")
@@ -173,26 +174,17 @@ class _Counted:
         return self._call()
 
 
-class _Reader(io.RawIOBase):
+class _Reader(SeekableReader):
     """Reads a file of a store; after an error the next try opens it again, since a handle may have gone stale."""
 
     def __init__(
         self, file: io.BufferedIOBase, again: Callable[[Callable[[], int]], int], store: Store, name: str
     ) -> None:
+        super().__init__()
         self._file: io.BufferedIOBase | None = file
         self._again = again
         self._store = store
         self._name = name
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._at = self._again(lambda: self._handle().seek(offset, whence))

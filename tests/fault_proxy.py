@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.http_server import serving
 
 FAULTS = ("lost request", "lost answer", "cut answer", "500 burst", "503 burst", "slow")
 _BURST = 4
@@ -121,22 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up on a proxy like this one is right to."""
-
-
 @contextmanager
 def proxy(endpoint: str, weather: Weather, *, refuse_conditions: bool = False) -> Iterator[str]:
     """Address of a proxy before `endpoint`; it may refuse conditional writes, as some servers do."""
-    fixed = {"upstream": urlsplit(endpoint).netloc, "weather": weather, "refuse_conditions": refuse_conditions}
-    handler = type("Handler", (_Handler,), fixed)
-    server = _Server(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    upstream = urlsplit(endpoint).netloc
+    with serving(_Handler, upstream=upstream, weather=weather, refuse_conditions=refuse_conditions) as address:
+        yield address

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.http_server import serving
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,11 +54,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def unconditional_server(answer: int) -> Iterator[str]:
     """Its address; a write with a condition is answered with `answer`, and done where that is 200."""
-    handler = type("Handler", (_Handler,), {"objects": {}, "answer": answer})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(_Handler, objects={}, answer=answer) as address:
+        yield address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 
 from curate.filtering.sinking import sink, spill
 from tests.jobs import command, curate, environment, fake_run, write_tar
+from tests.scale_of_trials import full_or_share
 from tests.storage_faults import leftovers, tables
 
 SHARDS = "{00000..00002}.tar"
 PAGE = 4096
-STEPS = range(1, 20) if os.environ.get("CURATE_RELIABILITY") == "full" else (1, 4, 9, 16)
+STEPS = full_or_share(tuple(range(1, 20)), (1, 4, 9, 16))
 """Twentieths of what a whole run needs."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -10,10 +9,11 @@ import pytest
 
 from tests.jobs import curate, fake_run, write_shards
 from tests.kills import differences, trial
+from tests.scale_of_trials import full_or_share
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 200 if os.environ.get("CURATE_RELIABILITY") == "full" else 20
+TRIALS = full_or_share(200, 20)
 
 
 @pytest.fixture(scope="module")

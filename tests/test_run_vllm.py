@@ -21,11 +21,9 @@ from curate.asking import questions_of
 from curate.config import compose_settings
 from curate.resources import packaged
 from tests.jobs import command, curate, environment, rows, split_rows
+from tests.vllm_equality import compare
 
 pytestmark = pytest.mark.vllm
-
-NEAR = 0.02
-"""How close to one half p_unsafe must be for two runs of vLLM to be allowed to differ (the design's tolerance)."""
 
 TARS = [packaged(f"data/laion_subset/0000{n}.tar") for n in range(4)]
 PARQUET = packaged("data/laion_subset/images-00004.parquet")
@@ -209,13 +207,3 @@ def family_of(pid):
         return {process, *process.children(recursive=True)}
     except psutil.NoSuchProcess:
         return set()
-
-
-def compare(found, undisturbed):
-    """The design's equality with vLLM: all exactly, but for ratings so close to one half that batching decides."""
-    exact = ("key", "shard", "index", "sha256", "status", "width", "height", "policy", "meta")
-    assert [tuple(r[c] for c in exact) for r in found] == [tuple(r[c] for c in exact) for r in undisturbed]
-    for row, other in zip(found, undisturbed, strict=True):
-        if row["rating"] != other["rating"]:
-            assert abs(row["p_unsafe"] - 0.5) < NEAR, (row, other)
-            assert abs(other["p_unsafe"] - 0.5) < NEAR, (row, other)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import time
@@ -18,11 +17,12 @@ import pytest
 from tests.fault_proxy import Weather, proxy
 from tests.jobs import command, curate, environment, fake_run, picture, write_tar
 from tests.s3_server import S3Server, bucket
+from tests.scale_of_trials import full_or_share
 from tests.storage_faults import tables
 
 pytestmark = pytest.mark.s3
 
-SEEDS = range(20) if os.environ.get("CURATE_RELIABILITY") == "full" else range(2)
+SEEDS = range(full_or_share(20, 2))
 SHARDS = "{00000..00002}.tar"
 
 

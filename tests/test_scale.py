@@ -6,7 +6,6 @@ CI makes 2,000 shards, CURATE_RELIABILITY=full 100,000; the figures go to docs/r
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import replace
 
 import pytest
@@ -25,9 +24,9 @@ from curate.testing.faulty_store import Fault, FaultyStore
 from curate.types import ShardRef
 from curate.verification.audit import audit
 from tests.scale_cases import judged_run, timed
+from tests.scale_of_trials import full_or_share
 
-FULL = os.environ.get("CURATE_RELIABILITY") == "full"
-SHARDS = 100_000 if FULL else 2_000
+SHARDS = full_or_share(100_000, 2_000)
 
 
 @pytest.fixture(scope="module")

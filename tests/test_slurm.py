@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from tests.jobs import annotation_files, curate, fake_run, rows, split_rows, write_shards
+from tests.scale_of_trials import FULL
 from tests.slurm_cluster import missing, output, slurm_cluster, wait_for_end
 
 pytestmark = [
@@ -68,7 +68,7 @@ def test_a_disturbed_array_equals_a_local_run(shards, tmp_path):
     assert (folder / "README.md").exists()
 
 
-@pytest.mark.skipif(os.environ.get("CURATE_RELIABILITY") != "full", reason="takes minutes: `make reliability`")
+@pytest.mark.skipif(not FULL, reason="takes minutes: `make reliability`")
 def test_a_task_drains_before_its_time_limit_and_goes_on(shards, tmp_path):
     folder = tmp_path / "run"
     slow = ("engine.args.latency=1.2", "engine.max_requests=4", "engine.shards_in_flight=1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 
 import pytest
 
@@ -12,9 +11,10 @@ from curate.retrying_store import RetryingStore
 from curate.store import LocalStore
 from curate.testing.faulty_store import Fault, FaultyStore
 from curate.verification.audit import audit
+from tests.scale_of_trials import full_or_share
 from tests.storage_faults import KINDS, PATIENCE, fail_once, is_measurement, leftovers, plan_job, tables, work
 
-STEP = 1 if os.environ.get("CURATE_RELIABILITY") == "full" else 37
+STEP = full_or_share(1, 37)
 NEVER = Fault(at=10**9, errno=errno.EIO)
 
 

@@ -47,8 +47,9 @@ class ParquetSource:
                     for sample in rows.samples(batch, layout, index, dataset):
                         yield sample
                         index = sample.index + 1
-            except InputError:
-                raise
+            except InputError as error:
+                # The first file was checked when the run was planned; one that differs is a shard to name.
+                raise ShardUnreadable(str(error)) from error
             except _BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
