@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from curate.config import compose_settings
+from curate.running import annotate, open_settings
 from tests.jobs import curate, fake_run, rows, split_rows, write_tar
 from tests.source_cases import members_of, picture, read_tar, tar_bytes
 
@@ -63,15 +65,17 @@ def test_a_tar_without_members_is_a_shard_without_rows(tmp_path):
 def test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back(tmp_path, change):
     for number in range(2):
         (tmp_path / f"{number}.tar").write_bytes(tar_bytes(members_of(4 + number)))
-    arguments = fake_run(f"{tmp_path}/*.tar", tmp_path / "run")
-    curate("plan", *arguments[1:])
+    settings = compose_settings(fake_run(f"{tmp_path}/*.tar", tmp_path / "run")[1:])
+    planned = open_settings(settings)
     shard, aside = tmp_path / "1.tar", tmp_path / "aside"
     shard.rename(aside)
     if change == "changes":
         shard.write_bytes(tar_bytes(members_of(3)))
-    fixed = fake_run(f"{tmp_path}/{{0..1}}.tar", tmp_path / "run")
-    assert "1.tar" in curate("annotate", *fixed[1:], code=2).stderr
+    (reason,) = annotate(planned).unreadable.values()
+    assert "1.tar" in reason
+    assert len(rows(tmp_path / "run")) == 4
+    assert len(list((tmp_path / "run").glob("failures/*.json"))) == 1
     aside.rename(shard)
-    curate(*arguments)
+    assert not annotate(open_settings(settings)).unreadable
     assert len(rows(tmp_path / "run")) == 9
-    assert not list((tmp_path / "run").glob("failures/*"))
+    assert not list((tmp_path / "run").glob("failures/*.json"))

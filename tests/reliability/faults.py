@@ -291,7 +291,7 @@ FAULTS = (
         DATA,
         "a shard that changes or vanishes between plan and reading, or has no member",
         "other bytes, unlinked; a tar of nothing",
-        "named, exit code 2, the others judged; put back, the next run ends without a failure",
+        "named, the others judged; put back, the next run judges it and no failure is left",
         _tests(
             "bad_data",
             "test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back",
