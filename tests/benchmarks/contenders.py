@@ -1,9 +1,9 @@
 """What users would run instead, over the same pictures on disk, with the same model, prompt and bound on tokens.
 
 The model cards' loop, the plain script around `LLM.generate`, and pipelines that speak to `vllm serve`. All are loaded
-and warm, and only their work is timed; curate starts anew each time and is timed from its loaded engine to the last
-commit. vLLM has one thread for the model as in curate; transformers has all cores. Only curate's outputs hold p_unsafe
-with the mass of the ratings, and only curate's are committed.
+and warm, with caches that do not know the pictures, and only their work is timed; curate starts anew each time and is
+timed from its loaded engine to the last commit. vLLM has one thread for the model as in curate; transformers has all
+cores. Only curate's outputs hold p_unsafe with the mass of the ratings, and only curate's are committed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.benchmarks.model_card import Loop, ModelCard
 from tests.benchmarks.pictures import sample_pictures, write_files, write_tars
 from tests.benchmarks.plain_script import PlainScript, Script
 from tests.benchmarks.resident import Ask, resident
-from tests.benchmarks.served import PYTHON, ScriptFailed, run_script, served, task_for
+from tests.benchmarks.served import PYTHON, ScriptFailed, forget, run_script, served, task_for
 
 REPEATS, SECONDS, PROBE, FEWEST, MOST = 3, 6.0, 16, 24, 200
 OURS = "curate, tar to Parquet"
@@ -85,6 +85,7 @@ def _peers(
         return {}
 
     def work(name: str) -> float:
+        forget(url)
         seconds, verdicts[name] = run_script(PEERS[name], task_for(url, folder / "files", settings), folder, settings)
         return seconds
 

@@ -3,7 +3,8 @@
 A fair contender gives the same outputs: rating, category, rationale for every picture and p_unsafe. It is asked in one
 pass, all of them in one call, so that vLLM batches at will; that is less work than curate's two passes, and cannot tell
 the probability mass of the ratings. In two passes it tells all that curate does. It has the same engine arguments, the
-same prompt and the same grammar, is loaded and warm, reads and decodes nothing and writes nothing.
+same prompt and the same grammar, is loaded and warm (its caches are emptied between repetitions), reads and decodes
+nothing and writes nothing.
 
 Threads: the same for both, one for the model, vLLM's processes as it starts them by default, so that rendering on the
 caller's thread runs beside the model as it does in curate. With the model in the caller's process and two threads it

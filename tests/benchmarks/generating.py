@@ -55,7 +55,9 @@ class Generator:
         self._question = question(settings)
 
     def __call__(self, asked: Asked) -> dict[str, Judged]:
-        """Verdicts by key."""
+        """Verdicts by key; nothing is left in the caches of the same pictures judged before."""
+        self._llm.reset_prefix_cache()
+        self._llm.llm_engine.reset_encoder_cache()
         judge = self._one_pass if asked.passes == 1 else self._two_passes
         return dict(zip(asked.images, judge(list(asked.images.values())), strict=True))
 

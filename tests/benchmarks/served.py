@@ -39,7 +39,8 @@ def served(settings: Settings) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", *_arguments(settings), f"--port={port}"]
     log = subprocess.DEVNULL
-    process = subprocess.Popen(command, env=engine_environment(), stdout=log, stderr=log)
+    environment = engine_environment(VLLM_SERVER_DEV_MODE="1")  # or its caches cannot be emptied
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         _await_ready(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}/v1"
@@ -49,6 +50,14 @@ def served(settings: Settings) -> Iterator[str]:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def forget(url: str) -> None:
+    """Empty the server's caches, so that pictures judged before are new to it."""
+    for cache in ("prefix", "encoder"):
+        request = urllib.request.Request(f"{url.removesuffix('/v1')}/reset_{cache}_cache", method="POST")
+        with urllib.request.urlopen(request, timeout=30):
+            pass
 
 
 def run_script(
