@@ -13,12 +13,10 @@ from contextlib import ExitStack
 import polars as pl
 
 from curate.filtering.decide import decide_windows
-from curate.filtering.stage import check_settings
-from curate.settings import FilterSettings
 from curate.verification.evidence import Checked, Evidence, Finding, Law
 from curate.verification.folder import Folder, Judged
 from curate.verification.split_files import Placed, PlacedRow
-from curate.verification.split_set import SplitSet
+from curate.verification.split_set import Deciding, SplitSet
 
 
 def check_decisions(
@@ -28,13 +26,13 @@ def check_decisions(
 
     Args:
         folder: the run.
-        splits: their manifest holds the rules.
+        splits: they hold the rules.
         judged: the shard under each pass that decided.
         placed: where its samples are, by index.
     """
-    if not splits.manifest.rules:
+    if splits.deciding is None:
         return
-    decided = {index: (key, part) for index, key, part in _decisions(folder, splits, judged)}
+    decided = {index: (key, part) for index, key, part in _decisions(folder, splits.deciding, judged)}
     yield Checked(Law.FAIL_CLOSED, "decisions", len(decided))
     if all(isinstance(item, PlacedRow) for item in placed.values()):
         yield from _by_index(decided, placed)
@@ -42,15 +40,13 @@ def check_decisions(
         yield from _by_key(decided, placed, judged[0])
 
 
-def _decisions(folder: Folder, splits: SplitSet, judged: Sequence[Judged]) -> Iterator[tuple[int, str, str]]:
+def _decisions(folder: Folder, deciding: Deciding, judged: Sequence[Judged]) -> Iterator[tuple[int, str, str]]:
     """Index, key and part of each sample."""
-    settings, run = FilterSettings(**splits.manifest.rules), folder.run.settings
-    rules = check_settings(settings, run.dataset, run.policies)
     with ExitStack() as files:
         paths = {one.policy: files.enter_context(folder.files.local(one.placed)) for one in judged}
         rows = {policy: pl.scan_parquet(path) for policy, path in paths.items()}
         count = max(one.rows.height for one in judged)
-        for window in decide_windows(rows, count, rules, settings, ["index", "key", "part"]):
+        for window in decide_windows(rows, count, deciding.rules, deciding.settings, ["index", "key", "part"]):
             yield from window.iter_rows()
 
 

@@ -24,9 +24,9 @@ _ORIGIN = r"^(?:(?<run>.*)#)?(?<from>[^/#]+)/(?<at>[0-9]+)$"
 
 def check_reused(judged: Judged) -> Iterator[Evidence]:
     """One annotation file."""
-    rows = judged.rows.filter(pl.col("reused_from").is_not_null())
-    if rows.is_empty():
+    if judged.rows["reused_from"].null_count() == judged.rows.height:
         return
+    rows = judged.rows.filter(pl.col("reused_from").is_not_null())
     yield Checked(Law.OWN_CATEGORIES, "labels taken from others", rows.height)
     rows = rows.with_columns(pl.col("reused_from").str.extract_groups(_ORIGIN).alias("origin")).unnest("origin")
     rows = rows.with_columns(pl.col("at").cast(pl.Int64, strict=False))

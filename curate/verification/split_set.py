@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from curate.filtering.manifest import CARD, FOLDER, Manifest, read_manifests
 from curate.filtering.result import FilterResult
+from curate.filtering.rules import Rules
+from curate.filtering.stage import check_settings
+from curate.settings import FilterSettings
 from curate.verification.cards import Pointer
 from curate.verification.evidence import Evidence, Finding, Law, Note
 from curate.verification.folder import Folder
@@ -17,16 +20,26 @@ ANNOTATIONS = "annotations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deciding:
+    """The rules that were recorded, and what they were compiled to; once, for all shards."""
+
+    settings: FilterSettings
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSet:
     """The splits that count.
 
     Attributes:
         manifest: the rule set.
+        deciding: its rules; None where it records none.
         annotations: the card's configuration for the annotations that decided.
         files: by shard id, (part, file name) of each split file; a part is a folder below splits/.
     """
 
     manifest: Manifest
+    deciding: Deciding | None = field(repr=False)
     annotations: Pointer
     files: Mapping[str, Sequence[tuple[str, str]]] = field(repr=False)
 
@@ -58,7 +71,13 @@ def find_split_set(folder: Folder, pointers: Sequence[Pointer]) -> SplitSet | Fi
     annotations = next((pointer for pointer in pointers if pointer.config == ANNOTATIONS), None)
     if annotations is None:
         return Finding(Law.THE_PLAN, CARD, f"has no config {ANNOTATIONS} for the rows behind its splits")
-    return SplitSet(manifest=manifests[digest], annotations=annotations, files=_files(folder, manifests[digest]))
+    manifest = manifests[digest]
+    return SplitSet(
+        manifest=manifest,
+        deciding=_deciding(folder, manifest),
+        annotations=annotations,
+        files=_files(folder, manifest),
+    )
 
 
 def check_split_set(folder: Folder, splits: SplitSet) -> Iterator[Evidence]:
@@ -69,6 +88,13 @@ def check_split_set(folder: Folder, splits: SplitSet) -> Iterator[Evidence]:
                 yield Finding(Law.FAIL_CLOSED, name, "counts, but is of no judged shard")
     if splits.result is None:
         yield Note("splits are complete, but the filter stage did not end; run `filter`", splits.manifest.name)
+
+
+def _deciding(folder: Folder, manifest: Manifest) -> Deciding | None:
+    if not manifest.rules:
+        return None
+    settings, run = FilterSettings(**manifest.rules), folder.run.settings
+    return Deciding(settings=settings, rules=check_settings(settings, run.dataset, run.policies))
 
 
 def _files(folder: Folder, manifest: Manifest) -> dict[str, list[tuple[str, str]]]:
