@@ -18,7 +18,7 @@ from curate.retrying_store import scratch_file
 from curate.store import Store
 from curate.types import Annotation, Damage, Rating, ShardRef
 
-_COUNTED = ["status", "rating", "category", "prompt_tokens", "cached_tokens", "output_tokens"]
+_COUNTED = ["status", "rating", "category", "reused_from", "prompt_tokens", "cached_tokens", "output_tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,7 @@ class Pass:
             damage=damage,
             worker=worker,
             seconds=seconds,
+            reused=sum(origin is not None for origin in rows["reused_from"]),
             tokens={n.removesuffix("_tokens"): sum(v or 0 for v in rows[n]) for n in _COUNTED if n.endswith("_tokens")},
         )
 

@@ -13,6 +13,9 @@ from curate.settings import DatasetSettings, EngineSettings, ModelSettings
 from curate.tables import SCHEMA_VERSION
 from curate.types import Question
 
+_DATASET = ("image", "max_bytes", "max_pixels", "reduced_decoding")
+"""Settings of the data set that can change a row."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
@@ -54,7 +57,7 @@ def fingerprint(
         model: dtype, layout, image budget, decoding.
         identity: which weights they are (`curate.models.model_identity`).
         engine: only which engine it is; how it is run changes nothing but numerics.
-        dataset: only which image of a sample is judged, and the image limits.
+        dataset: only which image of a sample is judged, and how it is decoded.
     """
     parts = {
         **{f"model.{name}": value for name, value in identity.items()},
@@ -62,7 +65,7 @@ def fingerprint(
         **{f"model.{name}": getattr(model, name) for name in ("max_pixels", "processor", "hf_overrides")},
         "model.decoding": model.decoding.model_dump(),
         "engine": engine.name,
-        **{f"dataset.{name}": getattr(dataset, name) for name in ("image", "max_bytes", "max_pixels")},
+        **{f"dataset.{name}": getattr(dataset, name) for name in _DATASET},
         **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }

@@ -26,6 +26,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from curate.reduction import Needed
 from curate.types import Failure, Status
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -80,6 +81,9 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 
+_TURNED = frozenset({5, 6, 7, 8})
+"""Orientations that exchange width and height."""
+
 
 class ImageRefused(Exception):
     """These bytes are not judged; `failure` says why."""
@@ -94,7 +98,7 @@ class ImageRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """An upright RGB image without metadata; width and height in pixels, after orientation."""
+    """An upright RGB image without metadata; width and height in pixels, of the original after orientation."""
 
     image: Image.Image
     width: int
@@ -118,13 +122,14 @@ def sniff_format(image: bytes) -> str | None:
     return None
 
 
-def decode(image: bytes, *, max_bytes: int, max_pixels: int) -> Decoded:
+def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | None = None) -> Decoded:
     """Decode a picture fully: first frame, EXIF orientation applied, alpha over white, 8-bit RGB.
 
     Args:
         image: the original bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF.
         max_bytes: more bytes than this are refused unread.
         max_pixels: more pixels than this, as the header declares them, are refused before decoding.
+        needed: a JPEG may be decoded smaller, as long as it keeps this; None decodes all pixels.
 
     Raises:
         ImageRefused: with status undecodable, too_many_bytes, unsupported_format or too_many_pixels.
@@ -136,17 +141,23 @@ def decode(image: bytes, *, max_bytes: int, max_pixels: int) -> Decoded:
     extension = sniff_format(image)
     if extension is None:
         raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
-    picture = _load(_PLUGINS[extension], image, max_pixels)
-    rgb = _upright(_to_rgb(picture), _orientation(picture))
+    picture, (width, height) = _load(_PLUGINS[extension], image, max_pixels, needed)
+    orientation = _orientation(picture)
+    rgb = _upright(_to_rgb(picture), orientation)
     rgb.info.clear()
-    return Decoded(image=rgb, width=rgb.width, height=rgb.height)
+    if orientation in _TURNED:
+        width, height = height, width
+    return Decoded(image=rgb, width=width, height=height)
 
 
 def _refusal(status: Status, detail: str) -> ImageRefused:
     return ImageRefused(Failure(status=status, detail=" ".join(detail.split())[:300]))
 
 
-def _load(plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+def _load(
+    plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int, needed: Needed | None
+) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+    """The decoded picture, and its size without reduction."""
     # A library that sets this would have us judge grey bars. It is set and not restored: False is Pillow's default, and
     # restoring would race with other threads.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -154,12 +165,23 @@ def _load(plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int) -> Im
         picture = plugin(io.BytesIO(data))
         _check_pixels(picture, max_pixels)
         _scale_transparent_colour(picture)
+        full = _reduce(picture, needed)
         picture.load()
     except Image.DecompressionBombError as error:
         raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
     except _BROKEN as error:
         raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
-    return picture
+    return picture, full or picture.size
+
+
+def _reduce(picture: ImageFile.ImageFile, needed: Needed | None) -> tuple[int, int] | None:
+    """Have a JPEG decoded no larger than needed; its full size where that is smaller, else None."""
+    width, height = picture.size
+    by = needed.reduction(width, height) if needed and isinstance(picture, JpegImageFile) else 1
+    if by == 1:
+        return None
+    picture.draft(None, (width // by, height // by))
+    return width, height
 
 
 def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:

@@ -40,6 +40,7 @@ class Commit:
         worker: who wrote it (provenance only).
         seconds: from the first sample read to the commit (provenance only).
         tokens: prompt, cached and output tokens (provenance only).
+        reused: rows whose label is that of an identical picture or of an earlier run.
     """
 
     shard: str
@@ -57,6 +58,7 @@ class Commit:
     worker: str = ""
     seconds: float = 0.0
     tokens: Mapping[str, int] = field(default_factory=dict)
+    reused: int = 0
 
     def to_json(self) -> bytes:
         """Readable JSON, one key a line."""

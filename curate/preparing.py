@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.errors import EngineDead, RequestRejected
 from curate.images import Decoded, ImageRefused, decode, sha256_of
+from curate.settings import DatasetSettings
 from curate.types import Failure, Question, Sample, Status, Unaskable
 from curate.worker_process import WorkerDied, WorkerProcess
 
@@ -23,10 +24,21 @@ TRIES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What is not decoded: images of more bytes or more pixels than this."""
+    """How images are decoded.
+
+    Attributes:
+        max_bytes, max_pixels: images of more bytes or more pixels are not.
+        reduced: JPEGs are decoded no larger than the engine's renderer needs them.
+    """
 
     max_bytes: int
     max_pixels: int
+    reduced: bool = False
+
+    @classmethod
+    def of(cls, dataset: DatasetSettings) -> Self:
+        """Those of a data set."""
+        return cls(max_bytes=dataset.max_bytes, max_pixels=dataset.max_pixels, reduced=dataset.reduced_decoding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +47,7 @@ class Prepared:
 
     Attributes:
         sha256: of the original bytes; None where there are none.
-        width, height: in pixels, after orientation; None where the image was not decoded.
+        width, height: of the original in pixels, after orientation; None where the image was not decoded.
         failure: why this image cannot be asked about at all; then there are no payloads.
         payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
         decode_seconds, render_seconds: what decoding, and rendering for all questions took.
@@ -66,7 +78,8 @@ def prepare(
     if sample.image is None or sha256 is None:
         return Prepared(failure=Failure(status=Status.MISSING_IMAGE, detail="the sample has no image"))
     try:
-        decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+        needed = renderer.needed if limits.reduced else None
+        decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, needed=needed)
     except ImageRefused as refused:
         return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
     decoded_at = perf_counter()

@@ -170,7 +170,7 @@ def _workshop(
 @asynccontextmanager
 async def _pool(settings: Settings, engine: Engine, meter: Meter) -> AsyncIterator[PreparerPool]:
     """Preparers as the settings want them; "auto" begins with few and adds some while the engine gets too little."""
-    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    limits = Limits.of(settings.dataset)
     workers = settings.engine.workers
     most = most_workers() if workers == "auto" else workers
     first = min(FIRST, most) if workers == "auto" else workers

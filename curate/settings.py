@@ -36,6 +36,7 @@ class DatasetSettings(Group):
         limit: judge the first `limit` samples only.
         max_bytes: an image with more bytes is not decoded.
         max_pixels: an image with more pixels is not decoded.
+        reduced_decoding: decode JPEGs no larger than the model's image processor needs them.
         samples_per_shard: how many files of a folder make one shard.
         options: passed on to the source (`datasets.load_dataset` arguments: name, split, ...).
         storage_options: passed on to fsspec.
@@ -53,6 +54,7 @@ class DatasetSettings(Group):
     limit: Annotated[int, Field(gt=0)] | None = None
     max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**20
     max_pixels: Annotated[int, Field(gt=0)] = 100_000_000
+    reduced_decoding: bool = False
     samples_per_shard: Annotated[int, Field(gt=0)] = 1000
     options: dict[str, Any] = {}
     storage_options: dict[str, Any] = {}

@@ -50,10 +50,12 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
     statuses: Counter[str] = Counter()
     ratings: Counter[str] = Counter()
     categories: Counter[str] = Counter()
+    reused = 0
     for commit in read_commits(run.store, policy):
         statuses.update(commit.statuses)
         ratings.update(commit.ratings)
         categories.update(commit.categories)
+        reused += commit.reused
     yield f"{_under(run, policy)}: {statuses.total()} samples judged by {run.settings.model.name}"
     yield f"  rating    {_listed(ratings)}"
     names = _category_names(run, policy)
@@ -62,6 +64,8 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
     failed = {status: count for status, count in statuses.items() if status != "labelled"}
     if failed:
         yield f"  no label  {_listed(failed)}"
+    if reused:
+        yield f"  reused    {reused} of these labels, from identical pictures or earlier runs"
 
 
 def _under(run: Run, policy: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -32,6 +33,7 @@ class Renderer:
     """Takes `seconds` for a picture, and tells in which process."""
 
     seconds: float
+    needed: ClassVar[None] = None
 
     def render(self, image, sha256, question) -> Payload:
         """As `curate.engines.base.Renderer`."""

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from curate.engines.base import Payload
 from curate.errors import EngineDead, InputError, RequestRejected
 from curate.images import sha256_of
 from curate.preparing import Limits, PreparerPool, prepare
+from curate.reduction import Needed
 from curate.types import Failure, Question, Sample, Status
 from curate.worker_process import WorkerDied, WorkerProcess
 
@@ -38,6 +40,8 @@ def sample(image: bytes | None, index: int = 0, **fields) -> Sample:
 @dataclass(frozen=True)
 class RedRenderer:
     """Renders to the red of the first pixel; red 13 exits the process, 14 is a defect, policy "b" refuses 15."""
+
+    needed: ClassVar[Needed | None] = Needed(side=2)
 
     def render(self, image: Image.Image, sha256: str, question: Question) -> Payload:
         red = image.getpixel((0, 0))[0]
@@ -245,3 +249,19 @@ def test_workers_end_with_a_parent_that_is_killed():
             return
         time.sleep(0.01)
     pytest.fail(f"worker {worker} outlives its parent")
+
+
+def test_jpegs_are_reduced_to_what_the_renderer_needs_only_where_that_is_asked_for():
+    class SizeRenderer:
+        needed = Needed(side=20)
+
+        def render(self, image: Image.Image, sha256: str, question: Question) -> Payload:
+            return Payload(data=image.size, nbytes=1)
+
+    out = io.BytesIO()
+    Image.new("RGB", (80, 60)).save(out, "JPEG")
+    whole = prepare(sample(out.getvalue()), QUESTIONS[:1], SizeRenderer(), LIMITS)
+    reduced = prepare(sample(out.getvalue()), QUESTIONS[:1], SizeRenderer(), replace(LIMITS, reduced=True))
+    assert whole.payloads[0].data == (80, 60)
+    assert reduced.payloads[0].data == (40, 30)
+    assert (reduced.width, reduced.height) == (whole.width, whole.height) == (80, 60)

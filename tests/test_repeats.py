@@ -11,6 +11,7 @@ import pytest
 
 from curate import journal, repeats
 from curate.errors import EngineDead
+from curate.summary import summary
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Annotation, Status
 from tests.jobs import annotation_files, picture, rows, write_tar
@@ -136,3 +137,15 @@ def test_a_turn_waits_for_all_before_it():
         return await waiting
 
     assert asyncio.run(scenario()).key == "l"
+
+
+def test_the_summary_counts_labels_that_were_reused(shards, tmp_path):
+    run = make_run(tmp_path / "run", shards)
+    judge(run)
+    assert f"  reused    {len(SAME)} of these labels, from identical pictures or earlier runs" in list(summary(run, {}))
+
+
+def test_the_summary_is_silent_where_none_was(tmp_path):
+    run = make_run(tmp_path / "run", [write_tar(tmp_path / "1.tar", range(3))])
+    judge(run)
+    assert not any("reused" in line for line in summary(run, {}))

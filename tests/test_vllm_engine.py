@@ -26,7 +26,10 @@ from curate.engines.chat import prompt_text
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
 from curate.errors import EngineDead, InputError, RequestRejected
+from curate.images import decode
 from curate.preparing import Limits, Preparer
+from curate.reduction import Needed
+from curate.resources import packaged
 from curate.settings import ModelSettings
 from curate.testing import tiny_models
 from curate.types import Rating, Sample
@@ -313,3 +316,22 @@ def _core() -> psutil.Process:
     """The engine's process that was started last."""
     children = psutil.Process().children()
     return max((p for p in children if "EngineCore" in "".join(p.cmdline())), key=psutil.Process.create_time)
+
+
+def test_a_reduced_jpeg_is_rendered_nearly_the_same():
+    path = Path(packaged("data/safeguard"))
+    model = settings(path, "llava_onevision")
+    renderer = VllmEngine(model, engine_settings()).renderer_factory()()
+    assert renderer.needed == Needed(side=224)
+    jpeg = io.BytesIO()
+    Image.effect_noise((30, 20), 90).convert("RGB").resize((1001, 751), Image.Resampling.BICUBIC).save(jpeg, "JPEG")
+    images = [
+        decode(jpeg.getvalue(), max_bytes=2**24, max_pixels=10**7, needed=needed).image
+        for needed in (None, renderer.needed)
+    ]
+    assert [image.size for image in images] == [(1001, 751), (501, 376)]
+    whole, reduced = (unpacked(renderer.render(image, "", QUESTION).data) for image in images)
+    assert whole["prompt_token_ids"] == reduced["prompt_token_ids"]
+    pixels = [prompt["mm_kwargs"]["image"][0]["pixel_values"].data.float() for prompt in (whole, reduced)]
+    level = 1 / 255 / 0.27  # of eight bits, as the image processor normalises them
+    assert 0 < float((pixels[0] - pixels[1]).abs().mean()) < 3 * level

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
+from curate.reduction import Needed
 from curate.types import Answer, Question
 
 
@@ -26,6 +27,11 @@ class Payload:
 
 class Renderer(Protocol):
     """Turns a decoded image and a question into a payload. Lives in a worker process; not shared by threads."""
+
+    @property
+    def needed(self) -> Needed | None:
+        """What an image must keep for the answer to stay the same when it is decoded smaller; None is all of it."""
+        ...
 
     def render(self, image: Image, sha256: str, question: Question) -> Payload:
         """Render an RGB image; `sha256` is that of its original bytes.

@@ -18,7 +18,7 @@ import logging
 import os
 import random
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import httpx
 from PIL.Image import Image
@@ -64,7 +64,9 @@ class ServerArgs(Group):
 
 @dataclass(frozen=True, slots=True)
 class PngRenderer:
-    """Renders a picture to a PNG data URL."""
+    """Renders a picture to a PNG data URL; what the server shrinks it to is not known here."""
+
+    needed: ClassVar[None] = None
 
     def render(self, image: Image, sha256: str, question: Question) -> Payload:
         """As `curate.engines.base.Renderer`."""

@@ -31,6 +31,7 @@ from curate.engines.base import Payload
 from curate.engines.chat import prompt_text
 from curate.engines.shared_picture import Packed, Prompt, SharedPicture
 from curate.errors import EngineDead, InputError, RequestRejected
+from curate.reduction import needed_by
 from curate.settings import Decoding
 from curate.types import Question
 
@@ -77,6 +78,7 @@ class VllmRenderer:
         self._layout = layout
         self._context: int = config.model_config.max_model_len
         self._placeholder: str = get_model_cls(config.model_config).get_placeholder_str("image", 1)
+        self.needed = needed_by(self._renderer.get_mm_processor().info.get_hf_processor().image_processor)
         self._prompts: dict[Question, list[int]] = {}
         self._last: Callable[[], Image | None] = lambda: None
         self._shared: SharedPicture | None = None

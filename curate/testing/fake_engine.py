@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from PIL.Image import Image
 from pydantic import Field
@@ -58,6 +58,7 @@ class FakeRenderer:
     """Renders a picture to its SHA-256; counts a token for each word and each 28 x 28 pixels."""
 
     args: FakeArgs
+    needed: ClassVar[None] = None
 
     def render(self, image: Image, sha256: str, question: Question) -> Payload:
         """As `curate.engines.base.Renderer`."""

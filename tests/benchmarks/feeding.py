@@ -75,7 +75,7 @@ def _base(folder: Path) -> list[str]:
 def _floor(folder: Path) -> Callable[[], float]:
     settings = compose_settings(_base(folder))
     (question,) = questions_of(settings)
-    limits = Limits(max_bytes=settings.dataset.max_bytes, max_pixels=settings.dataset.max_pixels)
+    limits = Limits.of(settings.dataset)
     renderer = StandIn(settings.model, settings.engine).renderer_factory()()
     source = source_for("webdataset")
     shards = source.shards([str(p) for p in sorted(folder.glob("*.tar"))], settings.dataset)
