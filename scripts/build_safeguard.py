@@ -4,7 +4,7 @@
   start     that tower with an untrained projector and decoder                  build/safeguard/start/
   data      python -m curate tune data ...                                      build/safeguard/training/
   tune      python -m curate tune ...                                           build/safeguard/tuned/
-  install   the tuned checkpoint, in bfloat16, where the package has it         curate/data/safeguard/
+  install   the tuned checkpoint at its operating point, in bfloat16            curate/data/safeguard/
 
 What is there already is left as it is; an interrupted tuning goes on. Needs what scripts/safeguard/requirements.txt
 lists beside the package itself; `make safeguard` sees to that.
@@ -12,15 +12,22 @@ lists beside the package itself; `make safeguard` sees to that.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow.parquet as pq
+import torch
+import yaml
+from safeguard.operating_point import move, rating_places
 from safeguard.start import build_start
-from safetensors.torch import load_file, save_file
+
+from curate.settings import ModelSettings
+from curate.testing import tiny_models
+from curate.tuning.checkpoint import load_checkpoint
+from curate.tuning.encoding import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "build" / "safeguard-data" / "train.parquet"
@@ -60,14 +67,18 @@ def tune() -> None:
 
 
 def install() -> None:
-    """Copy the tuned checkpoint into the package; its weights become bfloat16."""
-    PACKAGED.mkdir(parents=True, exist_ok=True)
-    for file in START.iterdir():
-        shutil.copyfile(file, PACKAGED / file.name)
-    weights = load_file(TUNED / "model" / "model.safetensors")
-    stored = load_file(START / "model.safetensors")
-    halved = {name: weight.to(stored[name].dtype) for name, weight in weights.items()}
-    save_file(halved, PACKAGED / "model.safetensors", metadata={"format": "pt"})
+    """Move the tuned checkpoint to its operating point and copy it into the package, in bfloat16."""
+    checkpoint = load_checkpoint(_settings(TUNED / "model.yaml"), torch.float32)
+    encoder = Encoder(checkpoint.processor, checkpoint.architecture, "policy_first", checkpoint.context)
+    held_out = pq.read_table(TRAINING / "dev-00000.parquet").to_pylist()
+    tokenizer = checkpoint.processor.tokenizer
+    shift = move(checkpoint.model, tokenizer, rating_places(checkpoint.model, tokenizer, encoder, held_out))
+    print(f"  log-odds of Unsafe moved by {shift:.2f}")
+    tiny_models.save(checkpoint.model, checkpoint.processor, PACKAGED, "llava_onevision", dtype="bfloat16")
+
+
+def _settings(path: Path) -> ModelSettings:
+    return ModelSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def _curate(*arguments: str) -> None:

@@ -70,7 +70,7 @@ def annotation_files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("annotations/*/*.parquet"))}
 
 
-def rows(folder: Path, policy: str = "llavaguard") -> list[dict[str, object]]:
+def rows(folder: Path, policy: str = "drawings") -> list[dict[str, object]]:
     """All annotation rows under `policy`, in the order of shard and index."""
     tables = [pq.read_table(path).to_pylist() for path in sorted(folder.glob(f"annotations/{policy}/*.parquet"))]
     return [row for table in tables for row in table]

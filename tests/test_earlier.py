@@ -75,7 +75,7 @@ def test_a_run_again_over_the_same_pictures_costs_nothing(data, before, tmp_path
 
 
 def test_with_several_policies_each_has_its_own_labels(data, before, tmp_path, requests):
-    folder = run(data / "after.tar", tmp_path / "run", f"reuse={before}", "policies=[llavaguard,kids]")
+    folder = run(data / "after.tar", tmp_path / "run", f"reuse={before}", "policies=[drawings,kids]")
     assert sum(r["reused_from"] is not None for r in rows(folder)) == 5
     assert [r["index"] for r in rows(folder, "kids") if r["reused_from"]] == [4], "the repeat alone"
 
@@ -88,7 +88,7 @@ def test_what_cannot_help_is_one_line(data, before, tmp_path, capsys):
     assert f"reuse={tmp_path}/nothing: holds no run" in refused(f"{tmp_path}/nothing")
     assert "is this run itself" in refused(tmp_path / "run")
     assert "has judged otherwise: policy.rationale" in refused(before, "model.rationale=none")
-    assert "has judged under llavaguard, not under kids" in refused(before, "policy=kids")
+    assert "has judged under drawings, not under kids" in refused(before, "policy=kids")
     assert not (tmp_path / "run").exists()
 
 

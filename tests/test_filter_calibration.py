@@ -77,7 +77,7 @@ def test_thresholds_are_held_against_calibrated_probabilities(judged, own, tmp_p
     assert {r["key"]: r["p_unsafe"] for split in splits.values() for r in split} == as_judged
     assert [r["p_calibrated"] for r in splits["failed"]] == [None]
     card = " ".join((judged / "run/README.md").read_text().split())
-    assert f"calibrated probabilities (`p_calibrated`): {method}, fitted on 119 gold rows under llavaguard." in card
+    assert f"calibrated probabilities (`p_calibrated`): {method}, fitted on 119 gold rows under drawings." in card
     assert main(["verify", f"output.dir={judged / 'run'}"]) == 0
 
 
@@ -142,7 +142,7 @@ def test_a_calibration_of_another_model_is_refused_before_anything_starts(judged
 @pytest.mark.parametrize(
     ("origin", "said"),
     [
-        ({"policies": {"kids": "1" * 16}}, "was fitted under kids, not under llavaguard as it is here"),
+        ({"policies": {"kids": "1" * 16}}, "was fitted under kids, not under drawings as it is here"),
         ({"judge": None, "policies": {}}, "does not say what it was fitted on"),
     ],
 )

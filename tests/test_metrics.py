@@ -187,9 +187,9 @@ def test_a_resumed_run_counts_all_of_its_workers(shards, tmp_path):
     folder = tmp_path / "run"
     first = opened(shards, folder)
     annotate(first)
-    for name in first.store.names("commits/llavaguard")[:1]:
-        first.store.delete(f"commits/llavaguard/{name}")
-        first.store.delete(f"annotations/llavaguard/{name.removesuffix('.json')}.parquet")
+    for name in first.store.names("commits/drawings")[:1]:
+        first.store.delete(f"commits/drawings/{name}")
+        first.store.delete(f"annotations/drawings/{name.removesuffix('.json')}.parquet")
     second = opened(shards, folder)
     annotate(second)
     names = second.store.names(WORKERS)

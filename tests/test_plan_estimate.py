@@ -54,7 +54,7 @@ def test_only_what_is_left_takes_time(shards, tmp_path, capsys):
     plan = make_plan(settings.dataset)
     found = earlier(settings)
     assert estimate(settings, plan, found).seconds == 0
-    run.store.delete(f"commits/llavaguard/{plan.shards[0].id}.json")
+    run.store.delete(f"commits/drawings/{plan.shards[0].id}.json")
     again = estimate(settings, plan, found)
     assert (again.samples, again.left) == (160, 40)
     assert again.seconds == pytest.approx(found.startup + 40 / found.rate)

@@ -21,7 +21,7 @@ from curate.tuning.augment import relax
 from tests.jobs import annotation_files, command, curate, environment, picture, rows
 
 ENGINE = ("engine=fake", "engine.workers=0", "budget.data=0.9")
-DEFAULT = compose_settings(["+dataset=laion_subset"]).policies["llavaguard"]
+DEFAULT = compose_settings(["+dataset=laion_subset", "policy=llavaguard"]).policies["llavaguard"]
 TEXT = render_policy(DEFAULT)
 RELAXED = render_policy(relax(DEFAULT, ["O1"]))
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_meant_is_one_line(tmp_path, capsys, more, said):
 
 
 def test_the_chosen_policy_is_one_a_row_may_name(tmp_path):
-    path = write_gold(tmp_path / "gold.parquet", ["llavaguard"])
+    path = write_gold(tmp_path / "gold.parquet", ["drawings"])
     assert main(arguments(path, tmp_path / "run", "policy.categories.O6.enforced=false")) == 0
     (policy,) = recorded(tmp_path / "run").values()
     assert not policy.categories["O6"].enforced
@@ -140,7 +140,7 @@ def test_the_chosen_policy_is_one_a_row_may_name(tmp_path):
 
 
 def test_a_named_policy_that_changed_is_another_fingerprint(tmp_path, capsys):
-    path = write_gold(tmp_path / "gold.parquet", ["llavaguard"])
+    path = write_gold(tmp_path / "gold.parquet", ["drawings"])
     assert main(arguments(path, tmp_path / "run")) == 0
     assert main(arguments(path, tmp_path / "run", "policy.categories.O6.enforced=false")) == 2
     assert "another fingerprint, changed: policy.named" in capsys.readouterr().err

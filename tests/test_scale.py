@@ -39,21 +39,21 @@ def folder(tmp_path_factory):
         ShardRef(id=f"{n:06d}-0123abcd", url=f"/data/{n:06d}.tar", format="webdataset", bytes=10**9, samples=10_000)
         for n in range(SHARDS)
     ]
-    open_run(store, settings, plan_of(shards, None), {"llavaguard": Fingerprint(digest="f", parts={})})
-    (folder / "commits/llavaguard").mkdir(parents=True)
+    open_run(store, settings, plan_of(shards, None), {"drawings": Fingerprint(digest="f", parts={})})
+    (folder / "commits/drawings").mkdir(parents=True)
     for shard in shards[::2]:
         commit = Commit(
-            shard=shard.id, policy="llavaguard", fingerprint="f", plan_hash="h", rows=10_000, statuses={},
+            shard=shard.id, policy="drawings", fingerprint="f", plan_hash="h", rows=10_000, statuses={},
             ratings={}, categories={}, sha256="", file_bytes=0, version=None,
         )  # fmt: skip
-        (folder / commit_name("llavaguard", shard.id)).write_bytes(commit.to_json())
+        (folder / commit_name("drawings", shard.id)).write_bytes(commit.to_json())
     return folder
 
 
 def test_status_counts_them_all(folder):
     status = timed("status", SHARDS, lambda: read_status(folder))
     assert status.shards == SHARDS
-    assert status.done == {"llavaguard": SHARDS // 2}
+    assert status.done == {"drawings": SHARDS // 2}
 
 
 def test_claiming_costs_the_same_for_the_last_shard_as_for_the_first(folder):

@@ -96,5 +96,5 @@ def test_each_wrong_input_has_its_line(data, capsys, arguments, said):
 def test_shards_as_a_person_or_a_shell_writes_them(data, capsys, arguments):
     code = main(["run", DATA, *arguments, "engine=fake", "engine.workers=0", "output.dir=out"])
     assert code == 0, capsys.readouterr().err
-    assert len(list((data / "out").glob("annotations/llavaguard/*.parquet"))) == 3
+    assert len(list((data / "out").glob("annotations/drawings/*.parquet"))) == 3
     shutil.rmtree(data / "out")

@@ -234,16 +234,6 @@ def test_arguments_that_vllm_refuses_give_one_line(onevision: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_builtin_safeguard_gives_both_ratings_and_several_categories():
-    model = ModelSettings(name="builtin", path="builtin", architecture="llava_onevision", rationale_chars=80)
-    rng = np.random.default_rng(1)
-    patches = [Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)).resize((200, 150)) for _ in range(32)]
-    with running(model, engine_settings()) as engine:
-        verdicts = [parse_answer(answer.text, QUESTION) for answer in engine.ask(patches)]
-    assert {v.rating for v in verdicts} == set(Rating)
-    assert len({v.category for v in verdicts}) > 1
-
-
 def test_an_engine_killed_before_its_first_request_is_missed_at_once(onevision: Path):
     with running(settings(onevision, "llava_onevision"), engine_settings()) as engine:
         payload = engine.renderer.render(pictures(1)[0], "", QUESTION)

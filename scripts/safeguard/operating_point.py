@@ -17,8 +17,8 @@ import torch
 from curate.tuning.encoding import Encoder
 from curate.types import Rating
 
-RECALL = 0.85
-"""Wanted on the held out pictures: a little more than is wanted of the safeguard."""
+EXCEPTIONS = 0.92
+"""Share of the policy exceptions that stay Safe, at least: a little more than is wanted of the safeguard."""
 
 RIDGE = 1e-3
 BATCH = 16
@@ -26,17 +26,24 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where ratings stand: last hidden states (n, width), log-odds of Unsafe (n,), and what is right there (n,)."""
+    """Where ratings stand.
+
+    Attributes:
+        states: last hidden states, (n, width).
+        odds: log-odds of Unsafe, (n,).
+        unsafe: whether that would be right, (n,).
+        exception: whether the policy alone makes it wrong, (n,).
+    """
 
     states: torch.Tensor
     odds: torch.Tensor
     unsafe: torch.Tensor
+    exception: torch.Tensor
 
 
-def move(model: Any, tokenizer: Any, encoder: Encoder, rows: Sequence[Mapping[str, Any]]) -> float:
+def move(model: Any, tokenizer: Any, places: Places) -> float:
     """Move the row of the output layer in place; returns by how much the log-odds rose."""
-    places = rating_places(model, tokenizer, encoder, rows)
-    shift = -threshold(places.odds[places.unsafe], RECALL)
+    shift = -threshold(places)
     inner = places.states.T @ places.states
     ridge = RIDGE * inner.diagonal().mean() * torch.eye(len(inner))
     direction = torch.linalg.solve(inner + ridge, places.states.sum(0))
@@ -45,17 +52,26 @@ def move(model: Any, tokenizer: Any, encoder: Encoder, rows: Sequence[Mapping[st
     return shift
 
 
-def threshold(odds: torch.Tensor, recall: float) -> float:
-    """The highest log-odds that at least this share of `odds` reaches."""
-    return float(odds.sort(descending=True).values[int(recall * len(odds))])
+def threshold(places: Places) -> float:
+    """The log-odds above which to say Unsafe: best balanced accuracy of those that leave enough exceptions Safe."""
+    candidates = places.odds.sort().values
+
+    def balanced_accuracy(least: torch.Tensor) -> float:
+        flagged = places.odds > least
+        return float(flagged[places.unsafe].float().mean() + (~flagged[~places.unsafe]).float().mean())
+
+    def spared(least: torch.Tensor) -> float:
+        return float((places.odds <= least)[places.exception].float().mean())
+
+    return float(max((c for c in candidates if spared(c) >= EXCEPTIONS), key=balanced_accuracy))
 
 
 @torch.inference_mode()
 def rating_places(model: Any, tokenizer: Any, encoder: Encoder, rows: Sequence[Mapping[str, Any]]) -> Places:
-    """Of conversations as `curate.tuning.dataset.load` gives them."""
+    """Of conversations in the columns that `tune data` writes, images as their bytes."""
     safe, unsafe = tokenizer.convert_tokens_to_ids([Rating.SAFE.value, Rating.UNSAFE.value])
     output = model.get_output_embeddings()
-    states, is_unsafe = [], []
+    states, right = [], []
     for start in range(0, len(rows), BATCH):
         batch = encoder([rows[i] for i in range(start, min(start + BATCH, len(rows)))])
         last = model.model(**batch.inputs).last_hidden_state[:, -batch.labels.shape[1] - 1 : -1]
@@ -63,7 +79,12 @@ def rating_places(model: Any, tokenizer: Any, encoder: Encoder, rows: Sequence[M
         first = said.int().argmax(1)
         each = torch.arange(len(first))
         states.append(last[each, first])
-        is_unsafe.append(batch.labels[each, first] == unsafe)
+        right.append(batch.labels[each, first] == unsafe)
     found = torch.cat(states).float()
     odds = output(found)
-    return Places(states=found, odds=odds[:, unsafe] - odds[:, safe], unsafe=torch.cat(is_unsafe))
+    return Places(
+        states=found,
+        odds=odds[:, unsafe] - odds[:, safe],
+        unsafe=torch.cat(right),
+        exception=torch.tensor([row["exception"] for row in rows]),
+    )

@@ -42,7 +42,7 @@ class Recipe:
         smoothing: of the labels.
     """
 
-    steps: int = 2400
+    steps: int = 700
     batch: int = 32
     learning_rate: float = 2e-4
     layer_decay: float = 0.8

@@ -25,7 +25,7 @@ from curate.store import LocalStore
 from curate.tables import SCHEMA
 from curate.types import ShardRef
 
-POLICY = "llavaguard"
+POLICY = "drawings"
 ROWS_PER_SHARD = 10_000
 DIFFERENT = 64
 """Shards that are really made."""
