@@ -8,6 +8,7 @@ import re
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -40,6 +41,7 @@ class SlowRenderer:
 
     inner: object
     seconds: float
+    needed: ClassVar[None] = None
 
     def render(self, image, sha256, question) -> Payload:
         """As `Renderer`."""
