@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import torch
@@ -30,7 +29,6 @@ from curate.images import decode
 from curate.preparing import Limits, Preparer
 from curate.reduction import Needed
 from curate.resources import packaged
-from curate.settings import ModelSettings
 from curate.testing import tiny_models
 from curate.types import Rating, Sample
 from curate.verdicts import parse_answer
