@@ -64,8 +64,9 @@ def test_guns_are_flagged_more_often_than_what_looks_like_them_and_that_more_tha
     assert shares[0] > shares[2]
 
 
-def test_the_named_category_and_the_rating_agree(judge: Running):
+def test_the_named_category_is_mostly_that_of_weapons(judge: Running):
     (policy,) = SETTINGS.policies.values()
     question = question_for(policy, "all", None, SETTINGS.model.rationale_chars)
     verdicts = [parse_answer(a.text, question) for a in judge.ask(drawings("kind", "gun"), question)]
-    assert {v.category for v in verdicts if v.rating is Rating.UNSAFE} == {"O6"}
+    named = [v.category for v in verdicts if v.rating is Rating.UNSAFE]
+    assert named.count("O6") > 0.7 * len(named)
