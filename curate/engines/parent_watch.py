@@ -12,6 +12,8 @@ import signal
 import threading
 import time
 
+import psutil
+
 from curate.engines.vllm_args import PARENT_VARIABLE
 
 _SECONDS = 1.0
@@ -32,11 +34,11 @@ def watch(parent: int) -> None:
 
 
 def _alive(pid: int) -> bool:
+    """Whether it runs. One that was killed and that nobody has waited for is gone too."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 _parent = os.environ.get(PARENT_VARIABLE, str(os.getpid()))
