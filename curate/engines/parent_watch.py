@@ -36,7 +36,7 @@ def watch(parent: int) -> None:
 def _alive(pid: int) -> bool:
     """Whether it runs. One that was killed and that nobody has waited for is gone too."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
