@@ -191,13 +191,23 @@ def test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight(tmp_p
 def test_two_engines_on_cores_of_their_own_give_the_rows_of_one(finished, tmp_path):
     folder = tmp_path / "run"
     process = start(folder, "engine.processes=2")
-    wait_for_commits(folder, 1)
-    cores = [set(p.cpu_affinity()) for p in family_of(process.pid) if "EngineCore" in " ".join(p.cmdline())]
+    cores = wait_for_engines(process, 2)
     assert process.wait(timeout=300) == 0, process.stderr.read()
     assert len(cores) == 2
     assert not set.intersection(*cores)
     assert len({json.loads(path.read_bytes())["worker"] for path in folder.glob("commits/*/*.json")}) == 2
     compare(rows(folder), rows(finished[0]))
+
+
+def wait_for_engines(process, count):
+    """The cores of each engine, once there are so many; one may be up long before the other."""
+    deadline = time.monotonic() + 300
+    cores = []
+    while len(cores) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        cores = [set(p.cpu_affinity()) for p in family_of(process.pid) if p.name().startswith("VLLM::EngineCor")]
+    return cores
 
 
 def family_of(pid):
