@@ -17,7 +17,7 @@ def main() -> None:
     console = Console(record=True, width=112, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(Text("$ make demo\n", style="bold"))
     for line in sys.stdin.read().rstrip().splitlines():
-        console.print(Text(line, style="yellow" if line.startswith("!!!") else ""))
+        console.print(Text(line, style="yellow" if line.startswith("Mind:") else ""))
     svg = console.export_svg(title="curate")
     # The viewer's own monospaced font will do; a picture should fetch nothing.
     TARGET.write_text(re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL), encoding="utf-8")
