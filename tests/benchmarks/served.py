@@ -24,6 +24,7 @@ from tests.benchmarks.judging import Judged, engine_environment, question
 PEERS = Path(__file__).parent / "peers"
 PYTHON = Path(__file__).parents[2] / ".cache/bench-contenders/bin/python"
 MODEL = "judge"
+_NO_FLAGS = ("model", "use_tqdm_on_load", "disable_log_stats")  # said otherwise, or the server's default
 READY_SECONDS, SCRIPT_SECONDS = 300.0, 300.0
 
 
@@ -37,7 +38,8 @@ def served(settings: Settings) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", *_arguments(settings), f"--port={port}"]
+    # What `vllm serve` runs; that command itself asks for a package named vllm, which the CPU build is not.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_arguments(settings), f"--port={port}"]
     log = subprocess.DEVNULL
     environment = engine_environment(VLLM_SERVER_DEV_MODE="1")  # or its caches cannot be emptied
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -103,8 +105,8 @@ def task_for(url: str, pictures: Path, settings: Settings) -> dict[str, Any]:
 def _arguments(settings: Settings) -> list[str]:
     """curate's engine arguments as the server's command line has them."""
     args = engine_args(settings.model, settings.engine, resolve_model_path(settings.model), cpu=True)
-    flags = [_flag(n.replace("_", "-"), v) for n, v in args.items() if n not in ("model", "use_tqdm_on_load")]
-    return [args["model"], f"--served-model-name={MODEL}", *flags]
+    flags = [_flag(n.replace("_", "-"), v) for n, v in args.items() if n not in _NO_FLAGS]
+    return [f"--model={args['model']}", f"--served-model-name={MODEL}", *flags]
 
 
 def _flag(name: str, value: object) -> str:
