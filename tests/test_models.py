@@ -51,7 +51,7 @@ def hub_error(kind: type[Exception]) -> Exception:
 
 def test_builtin_is_in_the_package_and_of_its_architecture():
     folder = resolve_model_path(settings("builtin", architecture="llava_onevision"))
-    assert sum(f.stat().st_size for f in folder.iterdir()) < 4.5 * 2**20
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 64 * 2**20
 
 
 def test_a_folder(tmp_path: Path):

@@ -207,11 +207,11 @@ def test_a_shard_that_breaks_off_is_judged_as_far_as_it_goes_and_again_when_repa
 
 def test_several_policies_share_one_reading(shards, undisturbed, tmp_path):
     folder = tmp_path / "run"
-    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "policies=[llavaguard,kids]"))
-    assert len(rows(folder, "kids")) == len(rows(folder, "llavaguard")) == 90
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "policies=[drawings,kids]"))
+    assert len(rows(folder, "kids")) == len(rows(folder, "drawings")) == 90
     judged = [(r["key"], r["rating"], r["category"]) for r in rows(folder)]
     assert judged == [(r["key"], r["rating"], r["category"]) for r in rows(undisturbed)]
-    unsafe = {r["key"] for policy in ("kids", "llavaguard") for r in rows(folder, policy) if r["rating"] == "Unsafe"}
+    unsafe = {r["key"] for policy in ("kids", "drawings") for r in rows(folder, policy) if r["rating"] == "Unsafe"}
     assert {r["key"] for r in split_rows(folder, "unsafe")} == unsafe
 
 
