@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from vllm_cases import PLACEHOLDERS, Running, engine_settings, pictures, referen
 from curate.commands.tune import main
 from curate.config import compose_judge
 from curate.engines.chat import prompt_text
+from curate.engines.shared_picture import unpacked
 from curate.errors import ExitCode, InputError
 from curate.images import decode
 from curate.models import resolve_model_path
@@ -45,6 +45,8 @@ RECIPES = {
         "tune.share_policy=false",
         "tune.precision=float32",
         "tune.weight_decay=0",
+        "tune.warmup=0.03",
+        "tune.epochs=3",
         "tune.train_vision_tower=false",
         "tune.train_projector=false",
         "tune.learning_rate=5e-3",
@@ -180,7 +182,7 @@ def test_the_engine_asks_what_was_trained(tuned: Tuned, judge: Running):
 def _asked(judge: Running, row: dict[str, Any]) -> list[int]:
     picture = decode(row["image"]["bytes"], max_bytes=2**20, max_pixels=2**20).image
     payload = judge.renderer.render(picture, "", question())
-    return list(pickle.loads(payload.data)["prompt_token_ids"])
+    return list(unpacked(payload.data)["prompt_token_ids"])
 
 
 def question() -> Any:
@@ -209,7 +211,7 @@ def greedy(
     judge: Running, picture: Any, tokens: Sequence[int], candidates: Sequence[Sequence[int]]
 ) -> list[dict[int, float]]:
     """What vLLM holds of the candidates behind each beginning of `tokens`; no grammar."""
-    prompt = pickle.loads(judge.renderer.render(picture, "", question()).data)
+    prompt = unpacked(judge.renderer.render(picture, "", question()).data)
     backend = judge.engine._backend
 
     async def ask() -> list[dict[int, float]]:
