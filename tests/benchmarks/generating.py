@@ -61,6 +61,10 @@ class Generator:
         judge = self._one_pass if asked.passes == 1 else self._two_passes
         return dict(zip(asked.images, judge(list(asked.images.values())), strict=True))
 
+    def close(self) -> None:
+        """End the engine's processes, which would outlive this one."""
+        self._llm.llm_engine.engine_core.shutdown()
+
     def _one_pass(self, images: Sequence[Image.Image]) -> list[Judged]:
         outputs = self._generate([(self._text, image) for image in images], [self._whole] * len(images))
         return [

@@ -37,6 +37,9 @@ class PlainScript:
             found |= self._batch(script.paths[start : start + BATCH], script.output)
         return found
 
+    def close(self) -> None:
+        self._generator.close()
+
     def _batch(self, paths: Sequence[Path], output: Path) -> dict[str, Judged]:
         judged = self._generator(Asked({path.stem: Image.open(path).convert("RGB") for path in paths}))
         for key, verdict in judged.items():

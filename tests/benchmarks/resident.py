@@ -84,7 +84,12 @@ def _serve(pipe: Connection, build: Callable[[], Handler]) -> None:
         try:
             question = pipe.recv()
         except EOFError:
+            getattr(handler, "close", _nothing)()
             return
+
+
+def _nothing() -> None:
+    """What a handler without `close` does at the end."""
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -73,15 +75,27 @@ def run_script(
     path = folder / "task.json"
     path.write_text(json.dumps(task), encoding="utf-8")
     command = [str(PYTHON), str(PEERS / f"{script}.py"), str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SCRIPT_SECONDS, check=True)
-    except subprocess.TimeoutExpired as error:
-        raise ScriptFailed(f"not done within {SCRIPT_SECONDS:.0f} s") from error
-    except subprocess.CalledProcessError as error:
-        raise ScriptFailed((error.stderr.strip().splitlines() or ["no reason given"])[-1]) from error
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = json.loads(_output(command).splitlines()[-1])
     asked = question(settings)
-    return said["seconds"], {key: judged(text, asked) for key, text in said["answers"].items()}
+    # A picture that a pipeline dropped has no answer that could be parsed.
+    keys = [path.stem for path in Path(task["folder"]).iterdir()]
+    return said["seconds"], {key: judged(said["answers"].get(key) or "", asked) for key in keys}
+
+
+def _output(command: list[str]) -> str:
+    """What a script prints; in a session of its own, since pipelines end their process groups when they are done."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        out, error = process.communicate(timeout=SCRIPT_SECONDS)
+    except subprocess.TimeoutExpired as late:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise ScriptFailed(f"not done within {SCRIPT_SECONDS:.0f} s") from late
+    if process.returncode:
+        raise ScriptFailed((error.strip().splitlines() or ["no reason given"])[-1])
+    return out
 
 
 def task_for(url: str, pictures: Path, settings: Settings) -> dict[str, Any]:
