@@ -79,7 +79,7 @@ def _peers(
         result.skipped |= dict.fromkeys(PEERS, "not installed; `make bench-contenders` does")
         return {}
     try:
-        url = stack.enter_context(served(settings))
+        url = stack.enter_context(served(settings, folder))
     except ScriptFailed as error:
         result.skipped |= dict.fromkeys(PEERS, str(error))
         return {}

@@ -22,7 +22,7 @@ from tests.benchmarks.measuring import Ratio, Result, alternate_timed, photograp
 from tests.benchmarks.stand_in import NAME, StandIn, built
 from tests.jobs import rows
 
-SHARDS, EACH, ENGINE_RATE, REPEATS = 3, 200, 100, 3
+SHARDS, EACH, ENGINE_RATE, REPEATS = 3, 300, 100, 3
 FLOOR = "floor: one core, decode and pre-processing alone"
 
 

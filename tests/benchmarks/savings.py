@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import yaml
 
 from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
@@ -39,7 +40,7 @@ def run(folder: Path) -> Result:
     jobs: dict[str, tuple[str, list[str]]] = {
         **{name: (shards, [f"model.layout={layout}"]) for layout, name in LAYOUTS.items()},
         RATIONALE: (shards, ["model.rationale=unsafe"]),
-        POLICIES: (shards, ["model.layout=image_first", "policies=[llavaguard,kids,medical]"]),
+        POLICIES: (shards, ["model.layout=image_first", f"policies=[{','.join(_policies(folder))}]"]),
         REPEATING: (repeating, []),
     }
     verdicts: dict[str, Verdicts] = {}
@@ -73,6 +74,18 @@ def _stream(folder: Path) -> list[Picture]:
     wanted = max(1, round(count * UNSAFE))
     assert len(unsafe) >= wanted, "the model rates none of the sample's pictures Unsafe"
     return sorted([*safe[: count - wanted], *unsafe[:wanted]], key=lambda p: p.key)
+
+
+def _policies(folder: Path) -> list[str]:
+    """Files of three policies: the model's own, and two as long that allow one category each."""
+    (own,) = judge_settings().policies.values()
+    paths = [folder / f"policy{number}.yaml" for number in range(3)]
+    for path, code in zip(paths, [None, *list(own.categories)[:2]], strict=True):
+        policy = own.model_dump() | {"name": path.stem}
+        if code:
+            policy["categories"][code]["enforced"] = False
+        path.write_text(yaml.safe_dump(policy, sort_keys=False), encoding="utf-8")
+    return [str(path) for path in paths]
 
 
 def _repeating(stream: Sequence[Picture]) -> list[Picture]:

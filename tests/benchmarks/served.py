@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from curate.engines.vllm_args import engine_args
 from curate.models import resolve_model_path
 from curate.settings import Settings
 from curate.verdicts import ANSWER_PREFIX, answer_regex, max_answer_tokens
-from tests.benchmarks.generating import judged
+from tests.benchmarks.generating import judged, prompt_of
 from tests.benchmarks.judging import Judged, engine_environment, question
 
 PEERS = Path(__file__).parent / "peers"
@@ -35,13 +36,20 @@ class ScriptFailed(Exception):
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """URL of a server that runs the model until the context is left."""
+def served(settings: Settings, folder: Path) -> Iterator[str]:
+    """URL of a server that runs the model until the context is left; `folder` is for what it reads.
+
+    Raises:
+        ScriptFailed: it does not start.
+    """
+    template = folder / "template.jinja"
+    template.write_text(_template(settings), encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # What `vllm serve` runs; that command itself asks for a package named vllm, which the CPU build is not.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_arguments(settings), f"--port={port}"]
+    command += [f"--chat-template={template}", "--chat-template-content-format=openai"]
     log = subprocess.DEVNULL
     environment = engine_environment(VLLM_SERVER_DEV_MODE="1")  # or its caches cannot be emptied
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -114,6 +122,15 @@ def task_for(url: str, pictures: Path, settings: Settings) -> dict[str, Any]:
             "extra_body": grammar,
         },
     }
+
+
+def _template(settings: Settings) -> str:
+    """A chat template that gives curate's prompt: the checkpoint's own cannot put a policy in front of its picture."""
+    mark = "THE POLICY"
+    asked = replace(question(settings), text=mark)
+    before, after = prompt_of(settings, asked).removesuffix(ANSWER_PREFIX).split(mark)
+    text = "(messages[0]['content'] | selectattr('type', 'equalto', 'text') | first)['text']"
+    return f"{{{{ {json.dumps(before)} + {text} + {json.dumps(after)} }}}}"
 
 
 def _arguments(settings: Settings) -> list[str]:

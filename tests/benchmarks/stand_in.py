@@ -6,7 +6,6 @@ out. What the real engine does with a payload in the event loop, unpickling it, 
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import replace
 
 from curate.engines import ENGINES
 from curate.engines.base import Payload, RendererFactory
+from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine
 from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
@@ -37,7 +37,7 @@ class StandIn:
         await self._fake.start()
 
     async def judge(self, payload: Payload, question: Question) -> Answer:
-        (pixels,) = pickle.loads(payload.data)["mm_hashes"]["image"]  # vLLM's own digest of them
+        (pixels,) = unpacked(payload.data)["mm_hashes"]["image"]  # vLLM's own digest of them
         answer = await self._fake.judge(replace(payload, data=pixels), question)
         self._answered.append(time.perf_counter())
         return answer
