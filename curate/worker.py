@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from curate.annotate import Workshop, annotate_shard
 from curate.errors import Drained, ShardUnreadable, StorageFailed
 from curate.failures import ShardFailure, clear_failure, note_failure
 from curate.flow import uninterrupted
+from curate.heartbeat import heartbeat
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
 from curate.progress import Display
@@ -185,13 +186,11 @@ class Worker:
             self._progress.refresh()
             await asyncio.sleep(SHOW_SECONDS)
 
-    def _beat(self, *, ended: bool = False) -> None:
-        self._claims.beat(self._shop.tally.snapshot() | self._rollup.record(), ended=ended)
+    def _said(self) -> Mapping[str, Any]:
+        return self._shop.tally.snapshot() | self._rollup.record()
 
-    @contextmanager
-    def _heartbeat(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:
-        """Renew the leases from a thread, so that a busy loop is not taken for a dead worker; where it fails, stop."""
-        ended = threading.Event()
+    def _heartbeat(self, lanes: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
+        """Renew the leases; where that fails, stop."""
         loop = asyncio.get_running_loop()
 
         def silence(error: StorageFailed) -> None:
@@ -199,23 +198,7 @@ class Worker:
             for lane in lanes:
                 lane.cancel()
 
-        def beat() -> None:
-            while not ended.wait(self._claims.lease / 4):
-                try:
-                    self._beat()
-                except StorageFailed as error:
-                    loop.call_soon_threadsafe(silence, error)
-                    return
-
-        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        self._beat()
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            self._beat(ended=True)
+        return heartbeat(self._claims, self._said, lambda error: loop.call_soon_threadsafe(silence, error))
 
     @contextmanager
     def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:

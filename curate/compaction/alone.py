@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from curate.errors import InputError, StorageFailed
+from curate.heartbeat import heartbeat
 from curate.ledger import Claim, Claims, worker_id
 from curate.store import Store
 
@@ -26,7 +26,6 @@ class Lease:
     def __init__(self, claims: Claims) -> None:
         self.claims = claims
         self._failure: StorageFailed | None = None
-        self._ended = threading.Event()
 
     def check(self) -> None:
         """Ask before each deletion.
@@ -37,18 +36,9 @@ class Lease:
         if self._failure is not None:
             raise self._failure
 
-    def renew(self) -> None:
-        """Renew it until `end`."""
-        while not self._ended.wait(self.claims.lease / 4):
-            try:
-                self.claims.beat({})
-            except StorageFailed as error:
-                self._failure = error
-                return
-
-    def end(self) -> None:
-        """Stop renewing."""
-        self._ended.set()
+    def fail(self, error: StorageFailed) -> None:
+        """What kept it from being renewed."""
+        self._failure = error
 
 
 @contextmanager
@@ -63,25 +53,12 @@ def alone(store: Store, lease: float = LEASE) -> Iterator[Lease]:
         InputError: another one is at work.
     """
     held = Lease(Claims(store, worker_id(), lease=lease))
-    with _renewed(held):
+    with heartbeat(held.claims, dict, held.fail):
         claim = _take(store, held.claims)
         try:
             yield held
         finally:
             held.claims.release(claim)
-
-
-@contextmanager
-def _renewed(lease: Lease) -> Iterator[None]:
-    lease.claims.beat({})
-    thread = threading.Thread(target=lease.renew, name="compaction lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        lease.end()
-        thread.join()
-        lease.claims.beat({}, ended=True)
 
 
 def _take(store: Store, claims: Claims) -> Claim:
