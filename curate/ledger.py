@@ -87,6 +87,11 @@ def committed(store: Store, policy: str) -> set[str]:
     return {name.removesuffix(".json") for name in store.names(f"commits/{policy}")}
 
 
+def finished(store: Store, policies: Iterable[str]) -> set[str]:
+    """Ids of the shards that are finished under all of `policies`, of which there is at least one."""
+    return set.intersection(*(committed(store, policy) for policy in policies))
+
+
 def any_committed(store: Store, policies: Iterable[str]) -> bool:
     """Whether anything is finished under any of `policies`."""
     return any(committed(store, policy) for policy in policies)
@@ -101,6 +106,11 @@ def read_commits(store: Store, policy: str) -> Iterator[Commit]:
     """All commits of `policy`, by shard id."""
     for shard in sorted(committed(store, policy)):
         yield read_commit(store, policy, shard)
+
+
+def commits_by_shard(store: Store, policy: str) -> dict[str, Commit]:
+    """All commits of `policy`, by shard id."""
+    return {commit.shard: commit for commit in read_commits(store, policy)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from curate.filtering.estimate import split_disk_estimate
-from curate.ledger import committed
+from curate.ledger import finished
 from curate.measured import Measured, file_bytes, measured
 from curate.open_store import open_store
 from curate.places import places_of
@@ -93,8 +93,7 @@ def estimate(settings: Settings, plan: Plan, found: Measured) -> Estimate:
 
 
 def _unfinished(settings: Settings, plan: Plan) -> Plan:
-    store = open_store(settings.output.dir)
-    done = set.intersection(*(committed(store, name) for name in settings.passes))
+    done = finished(open_store(settings.output.dir), settings.passes)
     return plan_of([shard for shard in plan.shards if shard.id not in done], plan.limit)
 
 

@@ -19,7 +19,7 @@ from curate.filtering.stage import check_settings, deciding_passes
 from curate.fingerprint import Fingerprint, fingerprint
 from curate.flow import Gate, beside
 from curate.growing import FIRST, grow_while_starved, most_workers
-from curate.ledger import Claims, committed, worker_id
+from curate.ledger import Claims, committed, finished, worker_id
 from curate.meter import Meter
 from curate.metered import MeteredEngine, MeteredPool
 from curate.metrics import Gauge
@@ -79,8 +79,8 @@ def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
 
 def unfinished(run: Run) -> int:
     """Number of shards that some pass has no commit for."""
-    done = [committed(run.store, policy) for policy in run.settings.passes]
-    return sum(1 for shard in run.plan.shards if not all(shard.id in d for d in done))
+    done = finished(run.store, run.settings.passes)
+    return sum(shard.id not in done for shard in run.plan.shards)
 
 
 def annotate(run: Run) -> Outcome:

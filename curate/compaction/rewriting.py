@@ -12,7 +12,7 @@ from curate.compaction.grouping import Group, group_again, group_all
 from curate.compaction.index import Index, is_of, publish_index, read_indexes
 from curate.compaction.sweeping import delete_small_files, forget_others
 from curate.compaction.writing import write_part
-from curate.ledger import Commit, read_commits
+from curate.ledger import Commit, commits_by_shard
 from curate.store import Store
 from curate.types import ShardRef
 
@@ -77,7 +77,7 @@ def drop_stale_rows(store: Store, commits: Mapping[str, Mapping[str, Commit]]) -
         return
     with alone(store) as held:
         for policy in stale:
-            known = _commits(store, policy)
+            known = commits_by_shard(store, policy)
             for index in _stale_indexes(store, policy, known):
                 _rewrite(store, policy, group_again(policy, index, known), known, held)
 
@@ -94,7 +94,7 @@ def _stale_indexes(store: Store, policy: str, commits: Mapping[str, Commit]) -> 
 def _compact(
     store: Store, plan: Sequence[ShardRef], policy: str, target: int, lease: Lease, progress: Progress
 ) -> Compacted:
-    commits = _commits(store, policy)
+    commits = commits_by_shard(store, policy)
     planned = [shard.id for shard in plan if shard.id in commits]
     # A shard outside the plan is none of this run's, but its rows are nothing to lose either.
     others = sorted(commits.keys() - set(planned))
@@ -130,7 +130,3 @@ def _rewrite(
     point_to_rows(store, policy, commits, index)
     forget_others(store, policy, index, lease)
     return index
-
-
-def _commits(store: Store, policy: str) -> dict[str, Commit]:
-    return {commit.shard: commit for commit in read_commits(store, policy)}

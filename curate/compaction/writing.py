@@ -16,7 +16,7 @@ from curate.compaction.grouping import Group
 from curate.compaction.index import Part, Span
 from curate.errors import InputError
 from curate.journal import ROW_GROUP
-from curate.ledger import Commit
+from curate.ledger import Commit, annotation_name
 from curate.retrying_store import scratch_file
 from curate.store import Store
 from curate.tables import SCHEMA
@@ -138,8 +138,8 @@ def _check(store: Store, files: AnnotationFiles, commit: Commit, path: Path) -> 
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != commit.sha256:
-        name = f"annotations/{commit.policy}/{commit.shard}.parquet"
-        raise InputError(f"{store.uri(name)}: is not the file that its commit speaks of; `verify` tells more")
+        name = store.uri(annotation_name(commit.policy, commit.shard))
+        raise InputError(f"{name}: is not the file that its commit speaks of; `verify` tells more")
 
 
 def _describe(store: Store, name: str) -> tuple[Part, list[Span]]:

@@ -18,7 +18,7 @@ from curate.filtering.rules import CLEAN, Rules, compile_rules
 from curate.filtering.subdivide import check_shares
 from curate.filtering.thresholds import check_thresholds
 from curate.filtering.writer import Format
-from curate.ledger import Commit, read_commits
+from curate.ledger import Commit, commits_by_shard
 from curate.policy import Policy
 from curate.row_policies import codes_of, read_policies
 from curate.settings import DatasetSettings, FilterSettings, passes_of
@@ -100,7 +100,7 @@ def prepare(
     if dataset.policy_column is not None:
         check_thresholds(settings, codes_of(read_policies(store)))
     deciding = deciding_passes(settings, passes_of(dataset, policies))
-    found = {policy: {commit.shard: commit for commit in read_commits(store, policy)} for policy in deciding}
+    found = {policy: commits_by_shard(store, policy) for policy in deciding}
     shards = tuple(shard for shard in plan if all(shard.id in commits for commits in found.values()))
     if not shards:
         raise InputError(
