@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -59,7 +59,8 @@ class EarlierRuns:
     """
 
     def __init__(self, places: Sequence[str], fingerprints: Mapping[str, Fingerprint]) -> None:
-        self._files = {policy: _files(places, policy, f) for policy, f in fingerprints.items()}
+        runs = [(place, _fingerprints(place)) for place in places]
+        self._files = {policy: list(_files(runs, policy, f)) for policy, f in fingerprints.items()}
         self._indexes = {policy: DigestIndex(_blocks(files)) for policy, files in self._files.items() if files}
         self._groups: deque[_Group] = deque(maxlen=_GROUPS)
         self._lock = Lock()
@@ -130,17 +131,16 @@ def _difference(own: Mapping[str, Fingerprint], theirs: Mapping[str, Fingerprint
     return f"has judged otherwise: {'; '.join(now.difference(before.parts))}"
 
 
-def _files(places: Sequence[str], policy: str, fingerprint: Fingerprint) -> list[_File]:
+def _files(
+    runs: Iterable[tuple[str, Mapping[str, Fingerprint]]], policy: str, fingerprint: Fingerprint
+) -> Iterator[_File]:
     """Committed files under `fingerprint`, which names the policy; in an order that nothing but the runs decides."""
-    files = []
-    for place in places:
-        theirs = _fingerprints(place).get(policy)
+    for place, known in runs:
+        theirs = known.get(policy)
         if theirs is not None and theirs.digest == fingerprint.digest:
             store = open_store(place)
-            commits = sorted(read_commits(store, policy), key=lambda commit: commit.shard)
             opened = AnnotationFiles(store)
-            files += [_File(place, opened, commit) for commit in commits]
-    return files
+            yield from (_File(place, opened, commit) for commit in read_commits(store, policy))
 
 
 def _blocks(files: Sequence[_File]) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]]:
