@@ -153,12 +153,12 @@ def digest(folder: Path) -> str:
 class Conversations:
     """What tuning reads: `datasets.Dataset` of FEATURES with images as their bytes; `dev` may be None.
 
-    `policies` are the texts of those of the training split.
+    `policies` are the texts of those of the training split, read from the disk when they are sliced.
     """
 
     train: Any
     dev: Any | None
-    policies: list[str]
+    policies: Any
 
 
 def load(folder: Path, cache: Path) -> Conversations:
@@ -175,7 +175,7 @@ def load(folder: Path, cache: Path) -> Conversations:
     return Conversations(
         train=train.select_columns(columns),
         dev=dev and dev.select_columns(columns),
-        policies=train["policy"][:] if "policy" in train.column_names else [],
+        policies=train["policy"] if "policy" in train.column_names else [],
     )
 
 

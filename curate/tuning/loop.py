@@ -124,7 +124,7 @@ class Loop:
 
     def _order(self, length: int) -> list[int]:
         if self._settings.share_policy:
-            return grouped_order(self._data.policies, length, self._settings.batch, self._settings.seed)
+            return grouped_order(self._data.policies[:], length, self._settings.batch, self._settings.seed)
         return training_order(len(self._data.train), length, self._settings.seed)
 
     def _loader(self, rows: Any, order: Sequence[int]) -> DataLoader[Batch]:
