@@ -12,7 +12,6 @@ lists beside the package itself; `make safeguard` sees to that.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -21,6 +20,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 import yaml
+from safeguard.commands import curate
 from safeguard.operating_point import move, rating_places
 from safeguard.start import build_start
 
@@ -58,12 +58,12 @@ def start() -> None:
 def data() -> None:
     """Make the conversations."""
     draws = ("safe_draws=1", "exception_draws=6")
-    _curate("tune", "data", f"gold={PICTURES}", "policy=drawings", "model=builtin", *draws, f"output.dir={TRAINING}")
+    curate("tune", "data", f"gold={PICTURES}", "policy=drawings", "model=builtin", *draws, f"output.dir={TRAINING}")
 
 
 def tune() -> None:
     """Tune; about an hour on one core."""
-    _curate("tune", "model=builtin", f"model.path={START}", f"data={TRAINING}", f"output.dir={TUNED}")
+    curate("tune", "model=builtin", f"model.path={START}", f"data={TRAINING}", f"output.dir={TUNED}")
 
 
 def install() -> None:
@@ -79,12 +79,6 @@ def install() -> None:
 
 def _settings(path: Path) -> ModelSettings:
     return ModelSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-
-
-def _curate(*arguments: str) -> None:
-    command = ("-m", "curate", *arguments)
-    print("python", *command, flush=True)
-    subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
 
 
 STEPS: Mapping[Path, Callable[[], None]] = {

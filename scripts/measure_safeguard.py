@@ -8,20 +8,15 @@ pictures, for the probe, and the untuned start.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
-from build_safeguard_gold import ADDED, POLICY, gold_rows
+from build_safeguard_gold import POLICY, read_policy, write_gold_rows
 from safeguard.baselines import write_baselines
+from safeguard.commands import curate
 from safeguard.naming import Naming, naming
-
-from curate.policy import load_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLD = ROOT / "scripts" / "safeguard" / "gold" / "gold.parquet"
@@ -50,8 +45,8 @@ def main() -> int:
     runs = [_run("builtin", gold), _run("start", gold, f"model.path={ROOT / 'build' / 'safeguard' / 'start'}")]
     tables = write_baselines(gold, DATA / "train.parquet", WORK)
     predictions = ",".join(str(path) for path in (*runs, *reversed(tables)))
-    _curate("evaluate", f"predictions={predictions}", f"gold={gold}", f"output.dir={WORK / 'evaluation'}")
-    _curate(
+    curate("evaluate", f"predictions={predictions}", f"gold={gold}", f"output.dir={WORK / 'evaluation'}")
+    curate(
         "evaluate", f"predictions={_run('style', style)}", f"gold={style}", f"output.dir={WORK / 'style-evaluation'}"
     )
     _write(_table(_metrics("evaluation")) + _style(_metrics("style-evaluation")) + _naming(gold, style))
@@ -60,11 +55,8 @@ def main() -> int:
 
 def _rows(pictures: Path, name: str) -> Path:
     """The pictures as gold rows under their policies; `split` says which group a row is of."""
-    policy = load_policy(yaml.safe_load(POLICY.read_text(encoding="utf-8")))
-    table = pq.read_table(pictures)
-    rows = [{**row, "split": _group(row)} for row in gold_rows(table, policy)]
     path = WORK / f"{name}-rows.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, pa.schema([*table.schema, *ADDED])), path, row_group_size=64)
+    write_gold_rows(pictures, read_policy(POLICY), path, _group)
     return path
 
 
@@ -77,13 +69,8 @@ def _group(row: Mapping[str, Any]) -> str:
 def _run(name: str, rows: Path, *more: str) -> Path:
     folder = WORK / name
     own = ("model=builtin", "+dataset=parquet", f"dataset.shards={rows}", "dataset.policy_column=policy")
-    _curate("annotate", *own, f"output.dir={folder}", *more)
+    curate("annotate", *own, f"output.dir={folder}", *more)
     return folder
-
-
-def _curate(*arguments: str) -> None:
-    print("python -m curate", *arguments, flush=True)
-    subprocess.run([sys.executable, "-m", "curate", *arguments], cwd=ROOT, check=True)
 
 
 def _metrics(folder: str) -> dict[str, Any]:

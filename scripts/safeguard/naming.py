@@ -8,8 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from safeguard.kinds import KINDS
-
-_ARTICLES = ("a ", "an ", "the ")
+from safeguard.split import without_article
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,23 +25,17 @@ class Naming:
 
 
 def naming(rows: Path, run: Path) -> Naming:
-    """Over the rows of `rows` that are no exceptions, judged in `run`."""
-    gold = pl.read_parquet(rows, columns=["key", "object", "kind", "exception", "policy"]).filter(~pl.col("exception"))
-    said = pl.read_parquet(run / "annotations" / "*" / "*.parquet").with_row_index("row")
-    everything = pl.read_parquet(rows, columns=["key", "exception"])
-    said = said.sort("shard", "index").with_columns(exception=everything["exception"]).filter(~pl.col("exception"))
-    found = gold.join(said.select("key", "rationale"), on="key")
-    checks = [
-        _names(name, kind, text or "") for name, kind, text in found.select("object", "kind", "rationale").iter_rows()
-    ]
+    """Over the rows of `rows` that are no exceptions, as they were judged in `run`, in one shard."""
+    gold = pl.read_parquet(rows, columns=["object", "kind", "exception"])
+    said = pl.read_parquet(run / "annotations" / "*" / "*.parquet").sort("shard", "index")
+    plain = gold.with_columns(said["rationale"].fill_null("")).filter(~pl.col("exception"))
+    checks = [_names(*row) for row in plain.select("object", "kind", "rationale").iter_rows()]
     exact, head, sort = (sum(column) for column in zip(*checks, strict=True))
     return Naming(pictures=len(checks), exact=exact, head=head, sort=sort)
 
 
 def _names(name: str, kind: str, rationale: str) -> tuple[bool, bool, bool]:
-    bare = name.lower()
-    for article in _ARTICLES:
-        bare = bare.removeprefix(article)
+    bare = without_article(name)
     text = rationale.lower()
     clauses = [rule.clause for rule in KINDS.values() if rule.clause and f", {rule.clause}." in rationale]
     wanted = KINDS[kind].clause

@@ -39,15 +39,21 @@ _PLURALS = {"knives": "knife", "boxes": "box", "leaves": "leaf", "men": "man", "
 _SAME = {"cocktail": "cocktail glass", "falling bomb": "bomb", "hand grenade": "grenade", "shot glass": "whisky glass"}
 
 
+def without_article(name: str) -> str:
+    """The name of an object in lower case, as "revolver" of "A revolver"."""
+    bare = name.lower()
+    for article in _ARTICLES:
+        bare = bare.removeprefix(article)
+    return bare
+
+
 def object_group(name: str) -> str:
     """What counts as the same object, whatever its number: "crossed swords" are "a sword".
 
     Args:
         name: as in the labels, with its article.
     """
-    bare = name.lower()
-    for prefix in (*_ARTICLES, "crossed "):
-        bare = bare.removeprefix(prefix)
+    bare = without_article(name).removeprefix("crossed ")
     *head, last = bare.split()
     if last in _PLURALS:
         last = _PLURALS[last]

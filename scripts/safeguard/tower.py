@@ -121,7 +121,7 @@ def _resized(positions: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """Pictures as uint8 (n, 3, STORED_SIDE, STORED_SIDE), and the number of each one's kind, (n,)."""
+    """Pictures from 0 to 1, (n, 3, SIDE, SIDE), and the number of each one's kind, (n,)."""
 
     pixels: torch.Tensor
     kinds: torch.Tensor
@@ -139,7 +139,7 @@ def read_pictures(path: Path, split: str) -> Pictures:
 
 def _pixels(data: bytes) -> torch.Tensor:
     image = Image.open(io.BytesIO(data)).convert("RGB").resize((STORED_SIDE, STORED_SIDE), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return F.avg_pool2d(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255, STORED_SIDE // SIDE)
 
 
 class Classifier(nn.Module):
@@ -207,7 +207,7 @@ def _batches(pictures: Pictures, recipe: Recipe) -> Iterator[tuple[torch.Tensor,
     weights = counts[pictures.kinds] ** -0.5
     for _ in range(recipe.steps):
         drawn = torch.multinomial(weights, recipe.batch)
-        yield normalised(_varied(pictures.pixels[drawn].float() / 255)), pictures.kinds[drawn]
+        yield normalised(_varied(pictures.pixels[drawn])), pictures.kinds[drawn]
 
 
 def _varied(pixels: torch.Tensor) -> torch.Tensor:
@@ -225,9 +225,8 @@ def _varied(pixels: torch.Tensor) -> torch.Tensor:
         ],
         1,
     )
-    halved = F.avg_pool2d(pixels, STORED_SIDE // SIDE)
     moved = F.grid_sample(
-        halved,
+        pixels,
         F.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False),
         padding_mode="border",
         align_corners=False,
@@ -260,10 +259,7 @@ def unsafe_share(model: Classifier, pictures: Pictures) -> torch.Tensor:
     """Probability of all unsafe kinds together, (n,)."""
     unsafe = torch.tensor([rule.role == "unsafe" for rule in KINDS.values()])
     model.eval()
-    shares: list[torch.Tensor] = []
-    for pixels in pictures.pixels.split(64):
-        small = F.avg_pool2d(pixels.float() / 255, STORED_SIDE // SIDE)
-        shares.append(model(normalised(small)).float().softmax(1)[:, unsafe].sum(1))
+    shares = [model(normalised(some)).float().softmax(1)[:, unsafe].sum(1) for some in pictures.pixels.split(64)]
     model.train()
     return torch.cat(shares)
 
