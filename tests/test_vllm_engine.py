@@ -9,6 +9,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from vllm_cases import PLACEHOLDERS, QUESTION, Running, engine_settings, pictures, reference, running, settings
 
 from curate.engines.chat import prompt_text
+from curate.engines.engine_folder import PREFIX
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
 from curate.errors import EngineDead, InputError, RequestRejected
@@ -261,17 +264,31 @@ def test_an_engine_that_hangs_or_dies_under_way_is_dead_and_leaves_nothing(onevi
 
 
 @pytest.fixture
-def parent(onevision: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs an engine until its standard input ends."""
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files, with a name short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def starting(onevision: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has begun to start an engine, which it runs until its standard input ends."""
     path = onevision.parent / "parent.py"
     path.write_text(PARENT)
     command = [sys.executable, str(path), str(onevision), str(Path(__file__).parent)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    env = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def parent(starting: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    """The same once its engine runs."""
+    assert starting.stdout is not None
+    assert starting.stdout.readline() == "ready\n"
+    return starting
 
 
 PARENT = """
@@ -288,16 +305,35 @@ if __name__ == "__main__":
 
 def test_the_engine_ends_with_a_parent_that_was_killed(parent: subprocess.Popen[str]):
     children = psutil.Process(parent.pid).children(recursive=True)
+    assert children
+    assert survivors_of_a_kill(parent, children) == []
+
+
+def test_the_engine_ends_with_a_parent_that_was_killed_while_it_imports_vllm(starting: subprocess.Popen[str]):
+    """Before it can load a model; left alone it would wait five minutes for the parent to greet it."""
+    parent = psutil.Process(starting.pid)
+    while not any(imports_torch(child) for child in parent.children()):
+        assert starting.poll() is None
+        time.sleep(0.05)
+    assert survivors_of_a_kill(starting, parent.children(recursive=True)) == []
+
+
+def imports_torch(process: psutil.Process) -> bool:
+    return any("libtorch" in region.path for region in process.memory_maps())
+
+
+def survivors_of_a_kill(parent: subprocess.Popen[str], children: list[psutil.Process]) -> list[psutil.Process]:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    gone, alive = psutil.wait_procs(children, timeout=30)
-    assert gone
-    assert not alive
+    return psutil.wait_procs(children, timeout=120)[1]
 
 
-def test_an_engine_comes_and_goes_without_a_word(parent: subprocess.Popen[str]):
+def test_an_engine_comes_and_goes_without_a_word_or_a_trace(parent: subprocess.Popen[str], temporary: Path):
+    assert any(path.is_socket() for path in temporary.rglob("*"))
+    assert [path.name for path in temporary.iterdir() if path.is_socket()] == []
     assert parent.communicate(timeout=60) == ("", "")
     assert parent.returncode == 0
+    assert list(temporary.glob(f"{PREFIX}*")) == []
 
 
 def _core() -> psutil.Process:

@@ -29,6 +29,7 @@ from vllm.v1.metrics.reader import Counter, get_metrics_snapshot
 
 from curate.engines.base import Payload
 from curate.engines.chat import prompt_text
+from curate.engines.parent_watch import EndsWithParent
 from curate.engines.shared_picture import Packed, Prompt, SharedPicture
 from curate.errors import EngineDead, InputError, RequestRejected
 from curate.reduction import needed_by
@@ -156,7 +157,9 @@ class VllmBackend:
 
     def __init__(self, args: Mapping[str, Any], adapter: Path | None, decoding: Decoding) -> None:
         self._before = _counters()
-        self._engine = AsyncLLM.from_vllm_config(vllm_config(args))
+        config = vllm_config(args)
+        config.additional_config = EndsWithParent(config.additional_config)
+        self._engine = AsyncLLM.from_vllm_config(config)
         self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
         self._decoding = decoding
         self._ids = count()

@@ -14,9 +14,6 @@ from curate.settings import EngineSettings, ModelSettings
 _GIB = 2**30
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM has kernels for
 
-PARENT_VARIABLE = "CURATE_ENGINE_PARENT"
-"""Environment variable that tells the engine's processes whom to end with; see `curate.engines.parent_watch`."""
-
 # For all processes of the engine, unless the user chose otherwise. Forking a process that runs threads is unsafe.
 ENVIRONMENT = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_NO_USAGE_STATS": "1"}
 
@@ -66,7 +63,6 @@ def engine_args(model: ModelSettings, engine: EngineSettings, path: Path, *, cpu
         "tensor_parallel_size": engine.tensor_parallel,
         "disable_log_stats": False,
         "use_tqdm_on_load": False,
-        "worker_extension_cls": "curate.engines.parent_watch.ParentWatch",
         **(_cpu_args(engine) if cpu else _gpu_args(engine)),
         **(_adapter_args(Path(model.adapter)) if model.adapter else {}),
         **engine.args,

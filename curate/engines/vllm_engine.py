@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.engines.base import Payload, Renderer, RendererFactory
+from curate.engines.engine_folder import EngineFolder
 from curate.engines.quiet import output_to, reason_in
 from curate.engines.scoring import Score, Tokens, beginnings, followers, score
 from curate.engines.shared_picture import unpacked
-from curate.engines.vllm_args import PARENT_VARIABLE, engine_args, environment
+from curate.engines.vllm_args import engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
 from curate.models import resolve_model_path
 from curate.settings import EngineSettings, ModelSettings
@@ -72,7 +71,7 @@ class VllmEngine:
         self._settings = engine
         self._path = resolve_model_path(model)
         self._backend: VllmBackend | None = None
-        self._log = Path()
+        self._folder: EngineFolder | None = None
         self._last_sign = 0.0
         self._labels: dict[Rating, Tokens] = {}
         self._suffixes: dict[Rating, Tokens] = {}
@@ -88,10 +87,9 @@ class VllmEngine:
             InputError: the model cannot be loaded as configured.
             EngineDead: the engine's process died without a reason of its own, e.g. for lack of memory.
         """
-        self._log = Path(tempfile.mkdtemp(prefix="curate-vllm-")) / "engine.log"
-        self._log.touch()
+        self._folder = EngineFolder()
         try:
-            self._backend = await asyncio.to_thread(self._load)
+            self._backend = await asyncio.to_thread(self._load, self._folder)
             await self._backend.ready()
             for rating in Rating:
                 self._labels[rating] = self._behind(ANSWER_PREFIX, rating)
@@ -108,11 +106,12 @@ class VllmEngine:
             EngineDead: the engine is gone, or answered nobody for `engine.timeout` seconds.
         """
         assert self._backend is not None, "start the engine first"
+        assert self._folder is not None
         work = asyncio.ensure_future(self._judge(self._backend, unpacked(payload.data), question))
         try:
             return await self._while_alive(work)
         except EngineDead as error:
-            raise EngineDead(f"{error}: {reason_in(self._log) or 'it gave no reason'}") from error
+            raise EngineDead(f"{error}: {reason_in(self._folder.log) or 'it gave no reason'}") from error
         finally:
             work.cancel()
 
@@ -125,8 +124,8 @@ class VllmEngine:
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
-        if self._log.name:
-            shutil.rmtree(self._log.parent, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
 
     async def _while_alive(self, work: asyncio.Future[Answer]) -> Answer:
         """What `work` brings. Waiting behind many others is no sign of death; silence to all of them is."""
@@ -173,19 +172,18 @@ class VllmEngine:
         passes.append(completion)
         self._last_sign = asyncio.get_running_loop().time()
 
-    def _load(self) -> VllmBackend:
+    def _load(self, folder: EngineFolder) -> VllmBackend:
         from curate.engines.vllm import VllmBackend, on_cpu
 
         cpu = on_cpu()
         os.environ.update({n: v for n, v in environment(cpu=cpu).items() if n not in os.environ})
-        os.environ[PARENT_VARIABLE] = str(os.getpid())
         args = engine_args(self._model, self._settings, self._path, cpu=cpu)
         adapter = Path(self._model.adapter) if self._model.adapter else None
         try:
-            with output_to(self._log), blocked(DRAIN):
+            with output_to(folder.log), folder.holds_sockets(), blocked(DRAIN):
                 return VllmBackend(args, adapter, self._model.decoding)
         except RuntimeError as error:
-            reason = reason_in(self._log)
+            reason = reason_in(folder.log)
             if reason is None:
                 raise EngineDead(f"vLLM's engine process died while it loaded {self._path}") from error
             raise InputError(f"model: vLLM cannot load {self._path}: {reason}") from error

@@ -238,9 +238,23 @@ FAULTS = (
     Fault(
         ENGINE,
         "the parent of vLLM's engine is killed",
-        "SIGKILL",
+        "SIGKILL, while the engine runs and while it still imports vLLM",
         "the engine ends by itself",
-        _tests("vllm_engine", "test_the_engine_ends_with_a_parent_that_was_killed"),
+        _tests(
+            "vllm_engine",
+            "test_the_engine_ends_with_a_parent_that_was_killed",
+            "test_the_engine_ends_with_a_parent_that_was_killed_while_it_imports_vllm",
+        ),
+    ),
+    Fault(
+        ENGINE,
+        "a killed process leaves its engine's log and sockets in the folder for temporary files",
+        "SIGKILL of a folder's owner",
+        "the next engine on the machine removes them, and nothing that a living one owns",
+        _tests(
+            "engine_folder",
+            "test_the_folder_of_a_killed_owner_is_removed_by_the_next_engine_and_a_living_one_s_is_not",
+        ),
     ),
     Fault(
         ENGINE,
