@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -35,12 +34,9 @@ from curate.store import Store
 from curate.tally import Tally
 from curate.types import Annotation, Answer, Damage, Failure, Question, Sample, ShardRef, Status, Unaskable
 from curate.verdicts import parse_answer
-
-# Samples whose rows may wait for an earlier one; bounds memory when one sample is slow.
-REORDER_WINDOW = 4096
+from curate.window import Backlog, Window
 
 Rows = list[tuple[Pass, Annotation]]
-Window = deque["asyncio.Task[Rows]"]
 
 
 class Case(NamedTuple):
@@ -75,6 +71,8 @@ class Workshop:
         asking: what a sample is asked, by pass, in the order of `fingerprints`.
         fingerprints: digest by pass (see `curate.settings.passes_of`).
         gate: bounds what is in flight over all shards; closed to drain.
+        backlog: bounds what a kill may cost, over all shards.
+        lanes: shards in flight at once.
         meter: measures it.
     """
 
@@ -88,6 +86,8 @@ class Workshop:
     pool: Pool
     earlier: EarlierRuns
     gate: Gate
+    backlog: Backlog
+    lanes: int
     tally: Tally
     meter: Meter
 
@@ -105,14 +105,14 @@ async def annotate_shard(shard: ShardRef, version: str | None, shop: Workshop) -
     """
     started = time.monotonic()
     passes = await asyncio.to_thread(_open_passes, shard, version, shop)
-    window: Window = deque()
+    window: Window[Rows] = Window(shop.backlog)
     try:
         damage = await _feed(shard, passes, shop, window)
         while window:
-            await _deliver(await window[0], window, shop)
+            await _deliver(window, shop)
     except GateClosed:
         while window:
-            await _deliver(await window[0], window, shop)
+            await _deliver(window, shop)
         raise Drained(f"stopped in {shard.id}") from None
     finally:
         await _abandon(window, shop)
@@ -132,7 +132,7 @@ def _identity(shop: Workshop, name: str, version: str | None) -> Identity:
     return Identity(fingerprint=shop.fingerprints[name], plan_hash=shop.plan_hash, version=version)
 
 
-async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> Damage | None:
+async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window[Rows]) -> Damage | None:
     """Start a task for every sample without a row; the damage, where the shard breaks off."""
     with closing(_pending(shard, passes, shop)) as samples:
         timed = Stopwatch(samples)
@@ -145,14 +145,14 @@ async def _feed(shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window:
     return None
 
 
-async def _admit(case: Case, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window) -> None:
+async def _admit(case: Case, shard: ShardRef, passes: Sequence[Pass], shop: Workshop, window: Window[Rows]) -> None:
     """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
     with shop.meter.timed(Stage.PLACE):
         ticket = await shop.gate.enter()
     due = [_due(one, case) for one in passes if case.sample.index >= one.start]
-    window.append(asyncio.create_task(_fates(case.sample, shard, due, shop, ticket)))
-    while window and (window[0].done() or len(window) > REORDER_WINDOW):
-        await _deliver(await window[0], window, shop)
+    window.begin(_fates(case.sample, shard, due, shop, ticket))
+    while window.is_due:
+        await _deliver(window, shop)
 
 
 def _due(one: Pass, case: Case) -> Due:
@@ -176,15 +176,15 @@ def _case(sample: Sample, passes: Sequence[Pass], shop: Workshop) -> Case:
     return Case(sample, shop.asking(sample), {policy: label for policy, label in found.items() if label})
 
 
-async def _deliver(rows: Rows, window: Window, shop: Workshop) -> None:
+async def _deliver(window: Window[Rows], shop: Workshop) -> None:
     """Give each pass its row; only then save, so that a storage that fails leaves all of them at the same sample."""
-    window.popleft()
+    rows = await window.take()
     shop.meter.levels[Gauge.ROWS].change(-1)
     for one, row in rows:
         one.journal.add(row)
         shop.tally.add(row)
     for one, _ in rows:
-        if one.journal.is_due:
+        if one.journal.is_due(shop.lanes):
             await _checkpoint(one, shop.meter)
 
 
@@ -193,13 +193,11 @@ async def _checkpoint(one: Pass, meter: Meter) -> None:
         await uninterrupted(one.journal.checkpoint)
 
 
-async def _abandon(window: Window, shop: Workshop) -> None:
+async def _abandon(window: Window[Rows], shop: Workshop) -> None:
     """Deliver what is finished in order, and cancel the rest."""
-    while window and window[0].done() and not window[0].cancelled() and window[0].exception() is None:
-        await _deliver(window[0].result(), window, shop)
-    for task in window:
-        task.cancel()
-    await asyncio.gather(*window, return_exceptions=True)
+    while window.has_result:
+        await _deliver(window, shop)
+    await window.cancel()
 
 
 async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Workshop, ticket: Ticket) -> Rows:

@@ -23,8 +23,10 @@ from curate.store import Store
 from curate.tables import SCHEMA, to_table
 from curate.types import Annotation, Rating, Status
 
-PART_ROWS = 512
+PART_ROWS = 400
+"""Rows in the journals of a worker's shards that a kill may cost; see also `curate.window.BACKLOG`."""
 PART_SECONDS = 30.0
+"""How old such a row may be when the next one comes."""
 ROW_GROUP = 10_000
 
 
@@ -62,10 +64,13 @@ class Journal:
         """Index of the first sample that has no row yet."""
         return self._flushed + len(self._rows)
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a checkpoint: the rows that a kill would cost are many or old."""
-        return len(self._rows) >= PART_ROWS or time.monotonic() - self._flushed_at >= PART_SECONDS
+    def is_due(self, shards: int = 1) -> bool:
+        """Whether it is time for a checkpoint: the rows that a kill would cost are many or old.
+
+        Args:
+            shards: how many a worker has in work at once.
+        """
+        return len(self._rows) * shards >= PART_ROWS or time.monotonic() - self._flushed_at >= PART_SECONDS
 
     def rows(self) -> Iterator[Annotation]:
         """The rows so far, in order."""

@@ -37,6 +37,7 @@ from curate.settings import Settings
 from curate.sharing import own_share
 from curate.tally import Tally
 from curate.types import ShardRef, Status
+from curate.window import Backlog
 from curate.worker import Outcome, Worker
 
 
@@ -137,8 +138,7 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
             await _start(engine, pool)
             shop = _workshop(run, claims.worker, engine, pool, earlier, meter)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
-            lanes = settings.engine.shards_in_flight
-            worker = Worker(shards, shop, claims, display(shop.tally), rollup, lanes=lanes)
+            worker = Worker(shards, shop, claims, display(shop.tally), rollup)
             async with recording(run, claims.worker, meter, engine):
                 await worker.run()
         finally:
@@ -162,6 +162,8 @@ def _workshop(
         pool=MeteredPool(pool, meter),
         earlier=earlier,
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
+        backlog=Backlog(settings.engine.max_requests),
+        lanes=settings.engine.shards_in_flight,
         tally=Tally(settings.budget),
         meter=meter,
     )

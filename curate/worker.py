@@ -46,7 +46,6 @@ class Worker:
         claims: this worker's view of who holds what.
         progress: shown while it runs.
         rollup: what is finished, for `status`; nothing here is decided by it.
-        lanes: shards in flight at once.
         grace: seconds that what is in flight has to finish when draining.
     """
 
@@ -58,7 +57,6 @@ class Worker:
         progress: Display,
         rollup: Rollup,
         *,
-        lanes: int,
         grace: float = 30.0,
     ) -> None:
         self.unreadable: dict[str, str] = {}
@@ -67,7 +65,6 @@ class Worker:
         self._claims = claims
         self._progress = progress
         self._rollup = rollup
-        self._lanes = lanes
         self._grace = grace
         self._held: set[str] = set()
         self._finished: set[str] = set()
@@ -93,7 +90,7 @@ class Worker:
             raise Drained(EARLY_END)
 
     async def _work(self) -> None:
-        lanes = [asyncio.create_task(self._lane()) for _ in range(self._lanes)]
+        lanes = [asyncio.create_task(self._lane()) for _ in range(self._shop.lanes)]
         with self._heartbeat(lanes), self._draining(lanes):
             await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
             for lane in lanes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def open_journal(store, identity="id"):
 def add(one, number):
     """A row, and the checkpoint where it is due."""
     one.add(row(number))
-    if one.is_due:
+    if one.is_due():
         one.checkpoint()
 
 
@@ -90,6 +92,25 @@ def test_a_checkpoint_costs_at_most_a_part(tmp_path):
     assert open_journal(store).next_index == 8
     one.checkpoint()
     assert open_journal(store).next_index == 11
+
+
+def test_a_checkpoint_is_due_after_half_a_minute_or_when_the_rows_are_many(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(journal, "time", clock)
+    one = open_journal(LocalStore(tmp_path))
+    one.add(row(0))
+    clock.now = journal.PART_SECONDS - 1
+    assert not one.is_due()
+    clock.now += 1
+    assert one.is_due()
+    one.checkpoint()
+    assert not one.is_due()
+    journal.PART_ROWS = 4
+    one.add(row(1))
+    assert not one.is_due()
+    one.add(row(2))
+    assert not one.is_due(shards=1)
+    assert one.is_due(shards=2), "of two shards each may have half of the rows"
 
 
 def test_checkpoints_of_another_identity_do_not_count(tmp_path):

@@ -141,6 +141,24 @@ FAULTS = (
     ),
     Fault(
         WORKERS,
+        "a worker dies where the most is unsaved",
+        "SIGKILL while a picture of each of two long shards, which never comes back, holds up what is finished behind "
+        "it; a clock of the test's own for the time",
+        "fewer than 1,000 images are judged twice; nothing new begins once something has waited for half a minute, and "
+        "a checkpoint is due after another half",
+        (
+            *_tests(
+                "losses",
+                "test_a_kill_costs_less_than_1000_images_even_where_a_slow_one_holds_up_the_others",
+                "test_rows_and_backlog_together_stay_within_the_bounds",
+                "test_nothing_begins_while_what_is_finished_waits_for_half_a_minute",
+                "test_nothing_begins_while_too_much_is_begun_over_all_shards",
+            ),
+            *_tests("journal", "test_a_checkpoint_is_due_after_half_a_minute_or_when_the_rows_are_many"),
+        ),
+    ),
+    Fault(
+        WORKERS,
         "SIGTERM, SIGINT, SIGUSR1",
         "sent while samples are judged",
         f"exit code 75, checkpointed, claims given back; the next run ends in {SAME}",
