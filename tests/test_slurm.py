@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.jobs import annotation_files, curate, fake_run, rows, split_rows, write_shards
+from tests.s3_server import bucket
 from tests.scale_of_trials import FULL
 from tests.slurm_cluster import missing, output, slurm_cluster, wait_for_end
+from tests.storage_faults import tables
 
 pytestmark = [
     pytest.mark.slurm,
@@ -29,9 +32,9 @@ def shards(tmp_path_factory):
     return write_shards(tmp_path_factory.mktemp("data"), 8, 40)
 
 
-def submit(shards, folder, *more):
+def submit(shards, folder, *more, cwd=None):
     """Submit, and give the ids of the array and the finishing job."""
-    done = curate("submit", *fake_run(shards, folder, "job=slurm", "job.gpus_per_task=0", *more)[1:])
+    done = curate("submit", *fake_run(shards, folder, "job=slurm", "job.gpus_per_task=0", *more)[1:], cwd=cwd)
     return re.search(r"array (\d+) and finishing job (\d+)", done.stdout).groups()
 
 
@@ -68,6 +71,27 @@ def test_a_disturbed_array_equals_a_local_run(shards, tmp_path):
     assert (folder / "README.md").exists()
 
 
+@pytest.mark.s3
+def test_an_array_with_sources_and_output_in_a_bucket_equals_a_local_run(shards, s3_server, tmp_path):
+    """The tasks find server and credentials in the environment that SLURM passes on; no script holds them."""
+    place = bucket(s3_server)
+    s3_server.files().put(f"{Path(shards).parent}/*.tar", f"{place}/data/")
+    there = f"{place}/data/{Path(shards).name}"
+    curate(*fake_run(there, tmp_path / "local"))
+    jobs = submit(there, f"{place}/runs/one", "job.tasks=2", "job.partition=low", cwd=tmp_path)
+    wait_for_end(list(jobs))
+
+    scripts = tmp_path / "runs" / place.removeprefix("s3://") / "runs/one/jobs"
+    logs = {p.name: p.read_text() for p in (scripts / "logs").iterdir()}
+    assert len(logs) == 3
+    s3_server.files().get(f"{place}/runs/one/", f"{tmp_path}/cluster/", recursive=True)
+    assert tables(tmp_path / "cluster") == tables(tmp_path / "local"), logs
+    written = "".join(p.read_text() for p in scripts.glob("*.sh"))
+    assert f"output.dir={place}/runs/one" in written
+    for value in s3_server.environment().values():
+        assert value not in written
+
+
 @pytest.mark.skipif(not FULL, reason="takes minutes: `make reliability`")
 def test_a_task_drains_before_its_time_limit_and_goes_on(shards, tmp_path):
     folder = tmp_path / "run"
@@ -85,6 +109,14 @@ def test_submitting_without_the_cluster_says_so(shards, tmp_path, monkeypatch):
     assert "job=slurm" in curate("submit", *fake_run(shards, tmp_path / "run")[1:], code=2).stderr
     error = curate("submit", *fake_run(shards, tmp_path / "run", "job=slurm")[1:], code=2).stderr
     assert "no sbatch" in error
+
+
+def test_credentials_among_the_arguments_are_refused(shards, tmp_path):
+    given = ("job=slurm", "dataset.storage_options.secret=hidden")
+    error = curate("submit", *fake_run(shards, tmp_path / "run", *given)[1:], code=2).stderr
+    assert "dataset.storage_options.secret: would stand in the job scripts" in error
+    assert "hidden" not in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_scripts_are_valid_shell_and_carry_the_options(shards, tmp_path):

@@ -6,6 +6,7 @@ Submit again at any time to add workers, or to go on after a cancelled array: fi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from curate.config import compose_settings
@@ -19,16 +20,20 @@ from curate.slurm import submit, write_scripts
 SUMMARY = "judge a data set as a SLURM array"
 EXAMPLE = "submit +dataset=laion_subset job=slurm job.tasks=64 job.gpus_per_task=1"
 
+_SECRETS = {"account_key", "client_secret", "connection_string", "key", "password", "sas_token", "secret", "token"}
+"""Options of fsspec's file systems that everybody who can read a script must not read there."""
+
 
 def main(argv: list[str]) -> ExitCode:
     """Plan, write scripts, submit.
 
     Raises:
-        InputError: job is not slurm, there is no SLURM here, or it refuses.
+        InputError: job is not slurm, there is no SLURM here, or it refuses; credentials among the arguments.
     """
     settings = compose_settings(argv)
     if settings.job.name != "slurm":
         raise InputError("job: `submit` is for clusters; add job=slurm, or use `run` here")
+    _refuse_secrets(settings.dataset.storage_options)
     run = open_settings(settings)
     reopen_for_retry(run)
     place, folder = _places(settings)
@@ -44,10 +49,19 @@ def main(argv: list[str]) -> ExitCode:
     return ExitCode.DONE
 
 
+def _refuse_secrets(options: Iterable[str]) -> None:
+    secret = next((name for name in options if name in _SECRETS), None)
+    if secret:
+        raise InputError(
+            f"dataset.storage_options.{secret}: would stand in the job scripts; set it in the environment instead "
+            "(AWS_SECRET_ACCESS_KEY and the like), which SLURM passes on to the tasks"
+        )
+
+
 def _places(settings: Settings) -> tuple[str, Path]:
     """Where the run is, as every task finds it, and the folder of this machine for scripts and logs."""
     place = settings.output.dir
     if is_url(place):
-        return place, Path("runs", settings.dataset.name).absolute()
+        return place, Path("runs", *place.partition("://")[2].split("/")).absolute()
     folder = Path(place).absolute()
     return str(folder), folder

@@ -346,6 +346,13 @@ FAULTS = (
     ),
     Fault(
         CLUSTER,
+        "a SLURM array with no shared folder for its data: sources and output in a bucket",
+        "the same SLURM, two tasks, and a real S3 server",
+        f"{SAME} as a local run; server and credentials come from the environment, no script holds them",
+        _tests("slurm", "test_an_array_with_sources_and_output_in_a_bucket_equals_a_local_run"),
+    ),
+    Fault(
+        CLUSTER,
         "the time limit of a SLURM task",
         "the same SLURM",
         "drained, requeued, finished",
