@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -24,6 +25,7 @@ from curate.filtering.rules import CLEAN, FAILED
 from curate.ledger import Commit
 from curate.policy import BY_ROW, Policy
 from curate.prompts import policy_hash
+from curate.reading_yaml import load_yaml
 from curate.row_policies import FOLDER as POLICIES
 from curate.settings import DatasetSettings, FilterSettings, ModelSettings
 from curate.store import Store
@@ -92,7 +94,7 @@ def point_to_rows(store: Store, policy: str, commits: Mapping[str, Commit], inde
     if not store.exists(CARD):
         return
     start, front, body = store.read(CARD).decode().split(_FENCE, 2)
-    matter = yaml.safe_load(front)
+    matter = load_yaml(front)
     current = _paths(store, policy, commits, [index])
     for config in matter["configs"]:
         for entry in config["data_files"]:
@@ -273,6 +275,11 @@ def _fingerprints(commits: Mapping[str, Commit]) -> str:
 
 
 def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:
+    return _environment().get_template(template).render(**facts, **more)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("curate"),
         undefined=jinja2.StrictUndefined,
@@ -282,4 +289,4 @@ def _render(template: str, facts: Mapping[str, Any], **more: Any) -> str:
     environment.filters["count"] = lambda number: f"{number:,}"
     environment.filters["share"] = lambda part, whole: f"{100 * part / whole:.1f} %" if whole else "none"
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
-    return environment.get_template(template).render(**facts, **more)
+    return environment

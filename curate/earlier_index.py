@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -52,15 +53,17 @@ class DigestIndex:
 
 
 def _scatter(folder: Path, blocks: Iterable[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]]) -> None:
-    """Write the entries into one file for each first byte, in their order."""
+    """Write the entries into one file for each first byte that is there, in their order."""
+    parts: dict[int, BinaryIO] = {}
     with ExitStack() as files:
-        parts = [files.enter_context((folder / f"part-{n}").open("wb")) for n in range(_PARTS)]
         for digests, places in blocks:
             entries = np.empty(len(digests), _ENTRY)
             entries["digest"], entries["place"] = digests, places
             entries = entries[np.argsort(digests >> _SHIFT, kind="stable")]
             borders = np.searchsorted(entries["digest"] >> _SHIFT, np.arange(_PARTS + 1, dtype=np.uint64))
-            for n in range(_PARTS):
+            for n in np.flatnonzero(np.diff(borders)).tolist():
+                if n not in parts:
+                    parts[n] = files.enter_context((folder / f"part-{n}").open("wb"))
                 entries[borders[n] : borders[n + 1]].tofile(parts[n])
 
 
@@ -70,6 +73,9 @@ def _gather(folder: Path) -> npt.NDArray[np.int64]:
     with (folder / "digests").open("wb") as digests, (folder / "places").open("wb") as places:
         for n in range(_PARTS):
             part = folder / f"part-{n}"
+            if not part.exists():
+                starts[n + 1] = starts[n]
+                continue
             entries = np.fromfile(part, _ENTRY)
             part.unlink()
             entries = entries[np.argsort(entries["digest"], kind="stable")]

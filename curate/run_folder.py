@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from curate.failures import read_failures
 from curate.fingerprint import Fingerprint
 from curate.open_store import open_store
 from curate.planning import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
+from curate.reading_yaml import load_yaml
 from curate.settings import Settings
 from curate.store import Store
 from curate.types import ShardRef
@@ -115,7 +118,7 @@ def _refuse_other_fingerprints(store: Store, recorded: Mapping[str, Any], now: M
 
 def _read_record(store: Store) -> dict[str, Any] | None:
     try:
-        record = yaml.safe_load(store.read(RUN))
+        record = load_yaml(store.read(RUN))
     except FileNotFoundError:
         return None
     assert isinstance(record, dict)
@@ -125,7 +128,7 @@ def _read_record(store: Store) -> dict[str, Any] | None:
 def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any]) -> bytes:
     record = {
         "curate": __version__,
-        "versions": _versions(),
+        "versions": dict(_versions()),
         # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
         "plan_hashes": list(plan_hashes),
         "fingerprints": dict(fingerprints),
@@ -139,6 +142,11 @@ def _as_dict(fingerprint: Fingerprint) -> dict[str, Any]:
     return {"digest": fingerprint.digest, "parts": dict(fingerprint.parts)}
 
 
-def _versions() -> dict[str, str]:
-    found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    return {name: found[name] for name in _VERSIONS if name in found}
+@cache
+def _versions() -> Mapping[str, str]:
+    """Of what is installed among `_VERSIONS`."""
+    found = {}
+    for name in _VERSIONS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from curate.filtering.manifest import CARD
+from curate.reading_yaml import load_yaml
 from curate.store import Store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
-from curate.verification.folder import Folder, load_yaml
+from curate.verification.folder import Folder
 
 _ANNOTATIONS = "annotations/"
 
