@@ -112,6 +112,9 @@ def test_verify_holds_rows_against_where_they_come_from(data, before, tmp_path):
     honest = rows(folder)
     assert "index 1: " in violations(set_to(1, p_unsafe=abs(honest[1]["p_unsafe"] - 0.1)))
     assert "is no row of this picture" in violations(lambda _: [{**r, "sha256": "0" * 64} for r in honest])
+    other = {"category": "NA", "category_name": "None applying"}
+    assert "index 1: " in violations(set_to(1, **other)), "one judgement, two categories"
+    edit_rows(path, lambda _: honest)
     shard = honest[0]["shard"]
     assert "index 6: " in violations(lambda _: set_to(6, reused_from=f"{shard}/4")(honest)), "of a row that took it too"
     assert "which is no row" in violations(lambda _: set_to(6, reused_from="somewhere")(honest))

@@ -18,6 +18,7 @@ from curate.cli import main
 from curate.committing import reopen_for_retry
 from curate.planning import make_plan, plan_to_bytes
 from curate.run_folder import open_run
+from curate.verification import rows as rows_module
 from curate.verification.audit import audit
 from curate.verification.evidence import Law
 from curate.verification.report import SHOWN
@@ -178,6 +179,11 @@ JUDGED = {
     "file cut off": (lambda folder: rows_file(folder).write_bytes(b"PAR1"), ONE, "cannot be read"),
     "commit miscounts rows": (lambda folder: edit_commit(rows_file(folder), rows=99), ONE, "its commit says 99"),
     "commit miscounts ratings": (lambda folder: edit_commit(rows_file(folder), ratings={}), ONE, "ratings are {}"),
+    "commit miscounts labels of others": (
+        lambda folder: edit_commit(rows_file(folder), reused=3),
+        ONE,
+        "reused are 3 labels, in the file 0",
+    ),
     "commit is no commit": (lambda folder: commit_of(rows_file(folder)).write_bytes(b"{"), ONE, "is no commit"),
     "commit of another": (lambda folder: edit_commit(rows_file(folder), policy="q"), ONE, "policy q"),
     "foreign category": (changed(0, category="X9"), LABELS, "index 0: a category that the policy does not have"),
@@ -217,6 +223,26 @@ def test_a_broken_judged_run_is_named(copied, name, capsys):
     assert place in printed.out
     assert printed.err.startswith("curate: ")
     assert law in printed.err
+
+
+@pytest.mark.parametrize("batch", [1, 14, 15, 10**6])
+def test_rows_are_named_by_their_own_file_however_many_are_looked_at_together(copied, batch, monkeypatch):
+    monkeypatch.setattr(rows_module, "BATCH_ROWS", batch)
+    folder = copied("two-policies")
+    for policy, index in (("p", 2), ("q", 5)):
+        path = sorted(folder.glob(f"annotations/{policy}/*.parquet"))[1]
+        edit_rows(path, lambda rows, index=index: [r for r in rows if r["index"] != index])
+        edit_rows(path, lambda rows: [rows[0] | {"shard": "x", "category_name": "Else"}, *rows[1:]])
+    report = audit(folder, against_sources=False)
+    named = {f"{finding.where}: {finding.what}" for finding in report.findings}
+    for policy, index in (("p", 2), ("q", 5)):
+        (shard,) = {path.stem for path in folder.glob("annotations/*/00001-*.parquet")}
+        name = f"annotations/{policy}/{shard}.parquet"
+        assert f"{name}, index {index}: has no row" in named
+        assert f"{name}, index 0: shard is 'x' in the file of '{shard}'" in named
+        assert any(one.startswith(f"{name}, index 0: a category that the policy does not have") for one in named)
+    assert not [one for one in named if "/00000-" in one]
+    assert report.checked[ONE, "rows"] == 54
 
 
 def split_edit(part: str, edit: Callable[[list], list]) -> Callable[[Path], None]:

@@ -98,6 +98,7 @@ def commit_as_it_is(path: Path) -> None:
         statuses=_counts(row["status"] for row in rows),
         ratings=_counts(row["rating"] for row in rows if row["rating"]),
         categories=_counts(unsafe),
+        reused=sum(row["reused_from"] is not None for row in rows),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         file_bytes=path.stat().st_size,
     )

@@ -21,7 +21,7 @@ from curate.verification.placing import Placing
 from curate.verification.plan import check_fingerprints, check_plan, check_plan_file
 from curate.verification.report import Report
 from curate.verification.reused import check_reused
-from curate.verification.rows import check_rows
+from curate.verification.rows import RowsCheck
 from curate.verification.sources import check_source
 from curate.verification.split_files import Placed
 from curate.verification.split_set import SplitSet, check_split_set, find_split_set
@@ -51,9 +51,10 @@ def audit(path: str | Path, *, against_sources: bool, watch: Watch = iter) -> Re
     folder = Folder(load_run(path))
     pointers = read_pointers(store)
     splits = _folder_wide(folder, pointers, report)
-    totals = Totals()
+    totals, rows = Totals(), RowsCheck(folder)
     for shard in watch(folder.run.plan.shards):
-        _audit_shard(folder, shard, splits, totals, report, against_sources=against_sources)
+        _audit_shard(folder, shard, splits, totals, rows, report, against_sources=against_sources)
+    report.take(rows.rest())
     report.take(totals.check(splits))
     return report
 
@@ -80,14 +81,21 @@ def _folder_wide(folder: Folder, pointers: Sequence[Pointer], report: Report) ->
 
 
 def _audit_shard(
-    folder: Folder, shard: ShardRef, splits: SplitSet | None, totals: Totals, report: Report, *, against_sources: bool
+    folder: Folder,
+    shard: ShardRef,
+    splits: SplitSet | None,
+    totals: Totals,
+    rows: RowsCheck,
+    report: Report,
+    *,
+    against_sources: bool,
 ) -> None:
     read = [read_judged(folder, shard, policy) for policy in folder.judged(shard.id)]
     report.take(one for one in read if isinstance(one, Finding))
     judged = {one.policy: one for one in read if isinstance(one, Judged)}
     for one in judged.values():
         report.take(check_commit(folder, one))
-        report.take(check_rows(folder, one))
+        report.take(rows.take(one))
         report.take(check_reused(one))
     placed = None if splits is None else _place(folder, judged, splits, totals, report)
     if against_sources and judged:
@@ -110,6 +118,6 @@ def _place(
     totals.samples_in_splits += placing.found
     if deciding[0].shard.id in splits.files:
         report.take(placing.missing())
-    elif deciding[0].rows.height:
+    elif deciding[0].table.num_rows:
         totals.unsplit.append(deciding[0].name)
     return placing.placed

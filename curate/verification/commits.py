@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate.types import Rating
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder, Judged
@@ -35,29 +38,37 @@ def _same_file(judged: Judged) -> Iterator[Evidence]:
 
 
 def _same_counts(judged: Judged) -> Iterator[Evidence]:
-    rows, commit = judged.rows, judged.commit
-    if commit.rows != rows.height:
-        yield Finding(Law.ONE_FATE, judged.name, f"holds {rows.height} rows, its commit says {commit.rows}")
+    table, commit = judged.table, judged.commit
+    if commit.rows != table.num_rows:
+        yield Finding(Law.ONE_FATE, judged.name, f"holds {table.num_rows} rows, its commit says {commit.rows}")
     if commit.damage is not None and commit.damage.index != commit.rows:
         yield Finding(
             Law.ONE_FATE,
             judged.commit_name,
             f"breaks off after {commit.damage.index} samples, but has {commit.rows} rows",
         )
-    ratings, categories = rows["rating"].to_list(), rows["category"].to_list()
-    unsafe = [code for rating, code in zip(ratings, categories, strict=True) if rating == Rating.UNSAFE]
+    reused = table.num_rows - table["reused_from"].null_count
+    if commit.reused != reused:
+        yield Finding(Law.ONE_FATE, judged.commit_name, f"reused are {commit.reused} labels, in the file {reused}")
+    unsafe = pc.equal(table["rating"], Rating.UNSAFE.value)
     for what, said, values in (
-        ("statuses", commit.statuses, rows["status"].to_list()),
-        ("ratings", commit.ratings, ratings),
-        ("categories", commit.categories, unsafe),
+        ("statuses", commit.statuses, table["status"]),
+        ("ratings", commit.ratings, table["rating"]),
+        ("categories", commit.categories, table["category"].filter(unsafe)),
     ):
-        counted = Counter(value for value in values if value is not None)
+        counted = _counts(values)
         if counted != Counter(said):
             yield Finding(
                 Law.ONE_FATE,
                 judged.commit_name,
                 f"{what} are {dict(said)}, in the file {dict(sorted(counted.items()))}",
             )
+
+
+def _counts(values: pa.ChunkedArray) -> Counter[str]:
+    """How often each value is there, nulls left out."""
+    counts = pc.value_counts(values.drop_null())
+    return Counter(dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
 
 
 def _same_fingerprint(folder: Folder, judged: Judged) -> Iterator[Evidence]:

@@ -45,7 +45,7 @@ def _decisions(folder: Folder, deciding: Deciding, judged: Sequence[Judged]) -> 
     with ExitStack() as files:
         paths = {one.policy: files.enter_context(folder.files.local(one.placed)) for one in judged}
         rows = {policy: pl.scan_parquet(path) for policy, path in paths.items()}
-        count = max(one.rows.height for one in judged)
+        count = max(one.table.num_rows for one in judged)
         for window in decide_windows(rows, count, deciding.rules, deciding.settings, ["index", "key", "part"]):
             yield from window.iter_rows()
 

@@ -7,12 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from curate.compaction.files import AnnotationFiles
 from curate.compaction.index import Index, Span, read_indexes
@@ -20,6 +18,7 @@ from curate.errors import InputError
 from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
 from curate.policy import Policy
 from curate.prompts import question_for
+from curate.reading_yaml import load_yaml
 from curate.row_policies import FOLDER as POLICIES
 from curate.row_policies import file_of, read_policy
 from curate.run_folder import RUN, Run
@@ -69,16 +68,9 @@ class Folder:
 
     @cached_property
     def row_questions(self) -> Mapping[str, Categories]:
-        """What an answer could name under each policy that rows brought, by the policy's name.
-
-        Texts that differ in white space alone have one name; an answer may be of any of them.
-        """
-        found: dict[str, Categories] = {}
-        for policy in self.row_policies.values():
-            question = question_for(policy, "none", None, 1)
-            own, violable = found.get(policy.name, ((), ()))
-            found[policy.name] = (own + question.categories, violable + question.violable)
-        return found
+        """What an answer could name under each policy that rows brought, by the policy's name."""
+        questions = [question_for(policy, "none", None, 1) for policy in self.row_policies.values()]
+        return {question.policy: (question.categories, question.violable) for question in questions}
 
     @cached_property
     def committed(self) -> Mapping[str, frozenset[str]]:
@@ -115,14 +107,14 @@ class Folder:
         return all(shard in self.committed[policy] for policy in self.run.settings.passes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """One committed shard under one policy.
 
     Attributes:
         sha256, file_bytes: of the annotation file as it is now, or as it was when its rows went into a part.
         metadata: its Parquet key-value metadata.
-        rows: `COLUMNS` of it, in the order of the file.
+        table: `COLUMNS` of it, in the order of the file.
     """
 
     shard: ShardRef
@@ -131,7 +123,12 @@ class Judged:
     sha256: str
     file_bytes: int
     metadata: Mapping[str, str]
-    rows: pl.DataFrame
+    table: pa.Table
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The table for polars, which takes longer for a small one than reading it did: only where it is needed."""
+        return frame_of(self.table)
 
     @property
     def name(self) -> str:
@@ -184,7 +181,7 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
         sha256=span.sha256 if span else hashlib.sha256(data).hexdigest(),
         file_bytes=span.bytes if span else len(data),
         metadata={k.decode(): v.decode("utf-8", "replace") for k, v in (table.schema.metadata or {}).items()},
-        rows=_frame(table),
+        table=table,
     )
 
 
@@ -200,11 +197,6 @@ def _policy_in(store: Store, name: str) -> Policy | None:
         return None
 
 
-def load_yaml(text: str | bytes) -> Any:
-    """YAML through libyaml where it is there: a card or a policy takes Python's own parser a tenth of a second."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
 def _read(data: bytes) -> pa.Table:
     """The rows of a file that was read at once: piece by piece, pyarrow takes twice the time for a small one."""
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
@@ -215,7 +207,7 @@ def _read(data: bytes) -> pa.Table:
     return table.set_column(table.column_names.index("rationale"), "has_rationale", there)
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
+def frame_of(table: pa.Table) -> pl.DataFrame:
     """Column by column: polars takes a table with threads that take turns to wake up."""
     columns = zip(table.column_names, table.columns, strict=True)
     return pl.DataFrame([pl.Series(name, column) for name, column in columns])

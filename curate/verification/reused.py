@@ -15,7 +15,8 @@ from curate.types import Status
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Judged
 
-_SAME = ["sha256", "rating", "category", "p_unsafe"]
+_SAME = ["sha256", "rating", "category", "category_name", "p_unsafe"]
+_LABEL = ["rating", "category", "category_name"]
 _TOLERANCE = 0.02
 """Between two judgements of one picture: where two workers met at a shard, a label may come from the other's."""
 
@@ -24,7 +25,7 @@ _ORIGIN = r"^(?:(?<run>.*)#)?(?<from>[^/#]+)/(?<at>[0-9]+)$"
 
 def check_reused(judged: Judged) -> Iterator[Evidence]:
     """One annotation file."""
-    if judged.rows["reused_from"].null_count() == judged.rows.height:
+    if judged.table["reused_from"].null_count == judged.table.num_rows:
         return
     rows = judged.rows.filter(pl.col("reused_from").is_not_null())
     yield Checked(Law.OWN_CATEGORIES, "labels taken from others", rows.height)
@@ -58,10 +59,11 @@ def _differences(judged: Judged, rows: pl.DataFrame, origins: pl.DataFrame) -> I
     labels = origins.filter(pl.col("status") == Status.LABELLED.value).select(pl.col("index").alias("at"), *_SAME)
     both = rows.join(labels, on="at", how="left", suffix="_there")
     same = (pl.col("sha256") == pl.col("sha256_there")).fill_null(value=False)
-    near = ((pl.col("p_unsafe") - pl.col("p_unsafe_there")).abs() <= _TOLERANCE).fill_null(
-        pl.col("rating") == pl.col("rating_there")
-    )
-    wrong = both.filter(~(same & near.fill_null(value=False)))
+    p_unsafe, there = pl.col("p_unsafe"), pl.col("p_unsafe_there")
+    near = ((p_unsafe - there).abs() <= _TOLERANCE).fill_null(pl.col("rating") == pl.col("rating_there"))
+    # One judgement has one label; a second of the same picture may name another category.
+    label = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in _LABEL)
+    wrong = both.filter(~(same & near & ((p_unsafe != there) | label)).fill_null(value=False))
     for index, given in wrong.select("index", "reused_from").iter_rows():
         yield Finding(Law.OWN_CATEGORIES, judged.at(index), f"{given} is no row of this picture with this label")
 
