@@ -1,10 +1,10 @@
 """Rows that bring their own policy (`dataset.policy_column`): what each is asked, and how the run keeps what it asked.
 
 A row's field holds the whole text of a policy or the name of one that the run knows. Its annotation names the policy:
-the name, or "text-" and a digest of the text with white space evened out, as gold sets name it too. The policy itself
-is kept as policies/<name>-<hash of its prompt>.json before anything is asked under it, so that labels can be
-held against the categories they came from. A name is never taken for a path: data sets do not choose which files of a
-machine are read.
+the name, or "text-" and a digest of the text, as gold sets name it too; white space counts, since the model reads it.
+The policy itself is kept as policies/<name>-<hash of its prompt>.json before anything is asked under it, so that labels
+can be held against the categories they came from. A name is never taken for a path: data sets do not choose which files
+of a machine are read.
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ class RowQuestion:
 
 def policy_name(text: str) -> str | None:
     """Short name of a policy: a name stays as it is, a policy's full text becomes "text-" and a digest of it."""
-    text = text.strip()
-    if "\n" not in text:
-        return text or None
-    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
-    return f"text-{digest[:12]}"
+    name = text.strip()
+    if "\n" not in name:
+        return name or None
+    return f"text-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def policy_of(sample: Sample, column: str) -> str:
@@ -112,7 +111,7 @@ class RowPolicies:
 
 
 def file_of(policy: Policy) -> str:
-    """Name of its file in FOLDER: texts that differ in white space alone share a name, but not this."""
+    """Name of its file in FOLDER; what a named policy says may differ between runs, so the hash is part of it."""
     return f"{policy.name}-{policy_hash(policy)[:16]}.json"
 
 

@@ -23,7 +23,7 @@ from tests.jobs import annotation_files, command, curate, environment, picture, 
 ENGINE = ("engine=fake", "engine.workers=0", "budget.data=0.9")
 DEFAULT = compose_settings(["+dataset=laion_subset", "policy=llavaguard"]).policies["llavaguard"]
 TEXT = render_policy(DEFAULT)
-RELAXED = render_policy(relax(DEFAULT, ["O1"]))
+RELAXED = render_policy(relax(DEFAULT, ["O2"]))
 
 
 def write_gold(path: Path, policies: list[object], pictures: list[int] | None = None, **more: list[object]) -> Path:
@@ -71,8 +71,8 @@ def test_each_row_is_judged_under_its_own_policy(mixed: Path):
         "llavaguard",
     ]
     strict, relaxed = judged[:20], judged[20:40]
-    assert "O1" in {r["category"] for r in strict if r["rating"] == "Unsafe"}, "else the next line shows nothing"
-    assert "O1" not in {r["category"] for r in relaxed if r["rating"] == "Unsafe"}
+    assert "O2" in {r["category"] for r in strict if r["rating"] == "Unsafe"}, "else the next line shows nothing"
+    assert "O2" not in {r["category"] for r in relaxed if r["rating"] == "Unsafe"}
     assert [r["key"] for r in strict] == [r["key"] for r in relaxed]
     assert [r["p_unsafe"] for r in strict] != [r["p_unsafe"] for r in relaxed]
 
@@ -195,15 +195,15 @@ def test_a_source_whose_policies_changed_is_a_violation(tmp_path, capsys):
     assert f"policy is '{policy_name(TEXT)}', in the source '{policy_name(RELAXED)}'" in capsys.readouterr().out
 
 
-def test_a_text_that_cannot_be_read_takes_no_label_from_one_with_the_same_words(tmp_path):
-    """Repeated pictures take the label of an earlier row under the same policy; this is not the same policy."""
-    broken = TEXT.replace("\n- ", " - ")
-    assert policy_name(broken) == policy_name(TEXT)
-    path = write_gold(tmp_path / "gold.parquet", [TEXT, TEXT, broken], [1, 1, 1])
+def test_texts_of_the_same_words_are_different_policies(tmp_path):
+    """Repeated pictures take the label of an earlier row under the same policy; these are not the same policy."""
+    broken, spaced = TEXT.replace("\n- ", " - "), TEXT.replace("\n- ", "\n-  ")
+    assert len({policy_name(text) for text in (TEXT, broken, spaced)}) == 3
+    path = write_gold(tmp_path / "gold.parquet", [TEXT, TEXT, broken, spaced], [1, 1, 1, 1])
     assert main(arguments(path, tmp_path / "run")) == 0
     answers = found(tmp_path / "run")
-    assert [r["status"] for r in answers] == ["labelled", "labelled", "invalid_policy"]
-    assert answers[1]["reused_from"]
+    assert [r["status"] for r in answers] == ["labelled", "labelled", "invalid_policy", "labelled"]
+    assert [r["reused_from"] is not None for r in answers] == [False, True, False, False]
 
 
 @pytest.mark.slow
