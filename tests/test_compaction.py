@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from curate.cli import main
 from curate.committing import reopen_for_retry
 from curate.compaction import sweeping, writing
 from curate.compaction.alone import alone
@@ -27,7 +28,7 @@ from curate.compaction.index import read_indexes
 from curate.compaction.rewriting import compact
 from curate.errors import CurateError, InputError
 from curate.evaluation.predictions import read_predictions
-from curate.ledger import Claims, annotation_name, read_commit, read_commits
+from curate.ledger import CLAIMS, Claims, annotation_name, read_commit, read_commits
 from curate.planning import make_plan
 from curate.retrying_store import RetryingStore
 from curate.run_folder import open_run
@@ -36,7 +37,6 @@ from curate.store import LocalStore
 from curate.testing.faulty_store import Fault, FaultyStore
 from curate.verification.audit import audit
 from tests.filtering_cases import laion_members, write_tar
-from tests.jobs import curate
 from tests.storage_faults import PATIENCE
 from tests.verification_cases import commit_as_it_is, judge, make_run, split
 
@@ -236,10 +236,11 @@ def test_a_run_that_grows_has_parts_and_small_files(data, tmp_path):
     assert no_violation(longer) == {}
 
 
-def test_an_unfinished_run_is_compacted_as_far_as_it_is_finished(data, tmp_path):
+def test_an_unfinished_run_is_compacted_as_far_as_it_is_finished(data, tmp_path, capsys):
     run = make_run(tmp_path / "run", data[:3])
     judge(run, run.plan.shards[:2])
-    said = curate("compact", f"output.dir={tmp_path / 'run'}").stdout
+    assert main(["compact", f"output.dir={tmp_path / 'run'}"]) == 0
+    said = capsys.readouterr().out
     assert "p: 2 shards in 1 parts" in said
     assert "1 of 3 shards are not finished" in said
     judge(run)
@@ -272,6 +273,13 @@ def test_a_shard_that_somebody_works_on_keeps_its_file(run):
     assert [one.deleted for one in squeeze(run)] == [1, 1]
 
 
+def test_claims_are_listed_once_for_many_files(run):
+    store = FaultyStore(run.store, NEVER)
+    assert [one.deleted for one in squeeze(run, store=store)] == [5, 5]
+    listings = [call for call in store.log if call == f"names {CLAIMS}"]
+    assert len(listings) == 3, "that of the compaction's own claim, and one for each policy"
+
+
 def test_one_compaction_at_a_time(run):
     with alone(run.store, 0.4), pytest.raises(InputError, match="another process is compacting"):
         squeeze(run, lease=2)
@@ -298,9 +306,13 @@ def test_verify_names_a_broken_part(run, edit):
     assert any("/parts/" in finding.where for finding in found.findings)
 
 
-def test_wrong_arguments_are_one_line(run, tmp_path):
-    assert "part_mb=0" in curate("compact", f"output.dir={folder_of(run)}", "part_mb=0", code=2).stderr
-    assert "holds no run" in curate("compact", f"output.dir={tmp_path / 'other'}", code=2).stderr
+def test_wrong_arguments_are_one_line(run, tmp_path, capsys):
+    for arguments, said in (((f"output.dir={folder_of(run)}", "part_mb=0"), "part_mb=0"),
+                            ((f"output.dir={tmp_path / 'other'}",), "holds no run")):  # fmt: skip
+        assert main(["compact", *arguments]) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert told.count("\n") == 1
 
 
 def forget_claims(folder: Path) -> None:

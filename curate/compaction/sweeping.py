@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from curate.compaction.alone import Lease
-from curate.compaction.index import Index, index_folder, is_of, parts_folder
-from curate.ledger import annotation_name, read_commit
+from curate.compaction.index import Index, Span, index_folder, is_of, parts_folder
+from curate.ledger import Claim, annotation_name, read_commit
 from curate.store import Store
 
 LANES = 16
 """Files that are deleted at once: on an object store each takes several requests and hardly any of our time."""
+
+LISTED = 1000
+"""Files that are deleted after one listing of the claims, so that it is never old."""
 
 
 def forget_others(store: Store, policy: str, index: Index, lease: Lease) -> None:
@@ -33,22 +38,25 @@ def delete_small_files(store: Store, policy: str, index: Index, lease: Lease) ->
     """
     there = set(store.names(f"annotations/{policy}"))
     spans = [span for span in index.spans if f"{span.shard}.parquet" in there]
-
-    def delete(number: int) -> bool:
-        span = spans[number]
-        lease.check()
-        claim = lease.claims.take(span.shard)
-        if claim is None:
-            return False
-        try:
-            unchanged = is_of(span, read_commit(store, policy, span.shard))
-            if unchanged:
-                store.delete(annotation_name(policy, span.shard))
-        except FileNotFoundError:
-            return False
-        finally:
-            lease.claims.release(claim)
-        return unchanged
-
     with ThreadPoolExecutor(LANES) as pool:
-        return sum(pool.map(delete, range(len(spans))))
+        return sum(
+            sum(pool.map(partial(_delete, store, policy, lease, lease.claims.newest()), spans[start : start + LISTED]))
+            for start in range(0, len(spans), LISTED)
+        )
+
+
+def _delete(store: Store, policy: str, lease: Lease, claims: Mapping[str, Claim], span: Span) -> bool:
+    """Delete the annotation file behind `span` unless somebody works on its shard; whether it was."""
+    lease.check()
+    claim = lease.claims.take(span.shard, claims)
+    if claim is None:
+        return False
+    try:
+        unchanged = is_of(span, read_commit(store, policy, span.shard))
+        if unchanged:
+            store.delete(annotation_name(policy, span.shard))
+    except FileNotFoundError:
+        return False
+    finally:
+        lease.claims.release(claim)
+    return unchanged
