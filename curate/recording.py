@@ -1,7 +1,8 @@
 """Where measurements go: one file a worker with its sums, one with a line a second, and the sums of all workers.
 
     metrics/workers/<worker>.json          replaced now and then while it works, last at its end
-    metrics/seconds/<worker>.<n>.jsonl     a line a second; an object grows to `SEGMENT` lines, then the next begins
+    metrics/seconds/<worker>.<n>.jsonl     a line a second, the last for what was left of one; an object grows to
+                                           `SEGMENT` lines, then the next begins
     metrics/total.json                     all workers that ever worked on the folder, folded
 
 Nothing is written more often than a heartbeat, since the folder may be a bucket; a kill costs the lines since then.
@@ -68,6 +69,7 @@ async def recording(run: Run, worker: str, meter: Meter, engine: Engine) -> Asyn
         async with beside(recorder.sample()), beside(recorder.write_regularly(run.settings.job.lease / 4)):
             yield
     finally:
+        recorder.add_line()
         await recorder.write()
 
 
@@ -78,17 +80,21 @@ class _Recorder:
         self._worker = worker
         self._meter = meter
         self._engine = engine
+        self._told = meter.running()
         self._lines: list[str] = []
         self._segment = 0
 
     async def sample(self) -> None:
         """A line a second, until cancelled."""
-        before = self._meter.running()
         while True:
             await asyncio.sleep(1.0)
-            now = self._meter.running()
-            self._lines.append(json.dumps({"time": round(time.time(), 2)} | now.since(before)))
-            before = now
+            self.add_line()
+
+    def add_line(self) -> None:
+        """What came since the last line."""
+        now = self._meter.running()
+        self._lines.append(json.dumps({"time": round(time.time(), 2)} | now.since(self._told)))
+        self._told = now
 
     async def write_regularly(self, every: float) -> None:
         """`write`, until cancelled. What fails is no reason to stop: the next time, or the last, writes it again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,12 +21,13 @@ from curate.metrics import Gauge
 from curate.preparing import Limits, PreparerPool
 from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
-from curate.types import Question, Sample
+from curate.types import Answer, Question, Sample
 from tests.jobs import picture
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10_000)
 QUESTION = Question(policy="p", text="t", categories=("O1: A", "NA: None applying"), violable=("O1: A",))
 IMAGE = picture(1)
+IN_FLIGHT = 12
 
 
 @dataclass(frozen=True)
@@ -70,28 +72,49 @@ def test_starved_is_a_line_before_the_preparers_that_stays(before, now, starved)
     assert is_starved(before, now) == starved
 
 
+class FullEngine:
+    """Answers one request at the moment that all samples are in it: whatever time preparing takes, it has enough."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self._waiting: deque[asyncio.Event] = deque()
+
+    async def judge(self, payload, question) -> Answer:
+        """As `curate.engines.base.Engine`."""
+        free = asyncio.Event()
+        self._waiting.append(free)
+        if len(self._waiting) == IN_FLIGHT:
+            self._waiting.popleft().set()
+            self.answered += 1
+        await free.wait()
+        return Answer(text="", p_unsafe=None, label_mass=None, prompt_tokens=0, cached_tokens=0, output_tokens=0)
+
+
+def fast_engine() -> FakeEngine:
+    return FakeEngine(ModelSettings(name="f", path="f"), EngineSettings(name="fake", args={"rate": 1000}))
+
+
 @dataclass
 class Scene:
-    """Twelve samples always in flight, through a pool that begins with one process."""
+    """Samples always in flight, through a pool that begins with one process."""
 
     factory: Factory
-    rate: float
     most: int
+    engine: FakeEngine | FullEngine = field(default_factory=fast_engine)
     meter: Meter = field(default_factory=Meter)
     pids: set[str] = field(default_factory=set)
     lanes: int = 0
 
-    async def until(self, done) -> None:
-        """Feed until `done`, or for two minutes at most."""
-        engine = FakeEngine(ModelSettings(name="f", path="f"), EngineSettings(name="fake", args={"rate": self.rate}))
-        metered = MeteredEngine(engine, self.meter)
+    async def until(self, done, *, begun=lambda: True) -> None:
+        """Feed until `done`, or for two minutes at most; what may add processes looks on once it has `begun`."""
+        metered = MeteredEngine(self.engine, self.meter)
         async with PreparerPool(self.factory, LIMITS, workers=1, most=self.most) as pool:
             self.meter.levels[Gauge.PREPARERS].change(1)
-            feeders = [asyncio.create_task(self._feed(MeteredPool(pool, self.meter), metered)) for _ in range(12)]
-            growth = asyncio.create_task(grow_while_starved(pool, self.meter, self.most, window=0.2))
-            deadline = time.monotonic() + 120
-            while not done(self, growth) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
+            prepare = MeteredPool(pool, self.meter)
+            feeders = [asyncio.create_task(self._feed(prepare, metered)) for _ in range(IN_FLIGHT)]
+            await _wait(begun)
+            growth = asyncio.create_task(grow_while_starved(pool, self.meter, self.most, window=0.1))
+            await _wait(lambda: done(growth))
             for task in (*feeders, growth):
                 task.cancel()
             await asyncio.gather(*feeders, growth, return_exceptions=True)
@@ -105,23 +128,45 @@ class Scene:
             await engine.judge(prepared.payloads[0], QUESTION)
 
 
+async def _wait(met) -> None:
+    deadline = time.monotonic() + 120
+    while not met() and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+
+
 def test_processes_are_added_up_to_the_most_while_the_engine_waits_for_them():
-    scene = Scene(factory=Factory(0.05), rate=1000, most=3)
-    asyncio.run(scene.until(lambda s, growth: len(s.pids) == 3))
+    scene = Scene(Factory(0.05), most=3)
+    asyncio.run(scene.until(lambda growth: growth.done() and len(scene.pids) == 3))
     assert (scene.lanes, len(scene.pids)) == (3, 3)
     assert scene.meter.levels[Gauge.PREPARERS].value == 3
     assert not any(psutil.pid_exists(int(pid)) for pid in scene.pids)
 
 
-def test_none_is_added_while_the_engine_has_enough():
-    scene = Scene(factory=Factory(0.0), rate=20, most=3)
-    asyncio.run(scene.until(lambda s, growth: s.meter.running().seconds["engine"] > 20))
+def test_none_is_added_while_the_engine_has_enough(monkeypatch):
+    looks = count_looks(monkeypatch)
+    engine = FullEngine()
+    scene = Scene(Factory(0.0), most=3, engine=engine)
+    asyncio.run(scene.until(lambda growth: len(looks) > 5, begun=lambda: engine.answered > 0))
+    assert len(looks) > 5
     assert (scene.lanes, len(scene.pids)) == (1, 1)
 
 
+def count_looks(monkeypatch) -> list[Standing]:
+    """What `grow_while_starved` will have seen."""
+    seen = []
+    look = growing._look
+
+    async def counted(meter, window) -> Standing:
+        seen.append(await look(meter, window))
+        return seen[-1]
+
+    monkeypatch.setattr(growing, "_look", counted)
+    return seen
+
+
 def test_it_stays_with_what_there_is_where_another_process_cannot_load(tmp_path):
-    scene = Scene(factory=Factory(0.05, ends=str(tmp_path / "one-is-there")), rate=1000, most=4)
-    asyncio.run(scene.until(lambda s, growth: growth.done()))
+    scene = Scene(Factory(0.05, ends=str(tmp_path / "one-is-there")), most=4)
+    asyncio.run(scene.until(lambda growth: growth.done()))
     assert (scene.lanes, len(scene.pids)) == (1, 1)
 
 
