@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import webdataset
 from PIL import Image
 
 
@@ -25,6 +24,8 @@ def picture(seed: int, *, size: tuple[int, int] = (48, 32), kind: str = "JPEG") 
 
 def write_tar(path: Path, seeds: range | list[int], *, broken: dict[int, bytes] | None = None) -> Path:
     """A shard as webdataset's own writer makes it: jpg, txt and json for each seed, `broken` bytes for some."""
+    import webdataset  # brings PyTorch, which the processes that tests start with a class of theirs have no use for
+
     with webdataset.TarWriter(str(path), mtime=0) as writer:
         for seed in seeds:
             image = (broken or {}).get(seed, picture(seed))

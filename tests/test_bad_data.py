@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from curate.cli import main
 from curate.config import compose_settings
 from curate.running import annotate, open_settings
-from tests.jobs import curate, fake_run, rows, split_rows, write_tar
+from tests.jobs import fake_run, rows, split_rows, write_tar
 from tests.source_cases import members_of, picture, read_tar, tar_bytes
 
 LONG = "c" * 10_000
@@ -37,7 +38,7 @@ def test_hostile_names_and_sidecars_cost_nothing(tmp_path):
     known, _ = read_tar(tmp_path / "again.tar", tar_bytes(HOSTILE))
     (tmp_path / "again.tar").unlink()
     folder = tmp_path / "data/run"
-    curate(*fake_run(f"{tmp_path}/data/a.tar", folder))
+    assert main(fake_run(f"{tmp_path}/data/a.tar", folder)) == 0
     found = rows(folder)
     assert [row["status"] for row in found] == ["labelled"] * 9
     assert [row["key"] for row in found] == [sample.key for sample in known]
@@ -49,16 +50,16 @@ def test_hostile_names_and_sidecars_cost_nothing(tmp_path):
     assert sorted(kept) == sorted(body for name, body in HOSTILE if name.endswith("jpg"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["a.tar", "run"]
-    curate("verify", f"output.dir={folder}")
+    assert main(["verify", f"output.dir={folder}"]) == 0
 
 
 def test_a_tar_without_members_is_a_shard_without_rows(tmp_path):
     (tmp_path / "empty.tar").write_bytes(tar_bytes([]))
     write_tar(tmp_path / "full.tar", range(3))
-    curate(*fake_run(f"{tmp_path}/*.tar", tmp_path / "run"))
+    assert main(fake_run(f"{tmp_path}/*.tar", tmp_path / "run")) == 0
     assert len(rows(tmp_path / "run")) == 3
     assert len(list((tmp_path / "run").glob("commits/*/*.json"))) == 2
-    curate("verify", f"output.dir={tmp_path / 'run'}")
+    assert main(["verify", f"output.dir={tmp_path / 'run'}"]) == 0
 
 
 @pytest.mark.parametrize("change", ["vanishes", "changes"])

@@ -13,6 +13,7 @@ from tests.benchmarks import table
 from tests.benchmarks.judging import Judged, differences, unlike
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.resident import ContenderFailed, resident
+from tests.counting_contender import counting
 
 
 def test_contenders_take_turns_and_the_first_round_does_not_count() -> None:
@@ -62,7 +63,7 @@ def test_differences_are_counted_by_part() -> None:
 
 
 def test_a_resident_contender_keeps_its_state_and_its_environment() -> None:
-    with resident(_counting, {"CONTENDER": "x"}) as ask:
+    with resident(counting, {"CONTENDER": "x"}) as ask:
         assert [ask("CONTENDER").answer, ask("CONTENDER").answer] == [(1, "x"), (2, "x")]
         with pytest.raises(ContenderFailed, match="KeyError: 'NOT_SET_ANYWHERE'"):
             ask("NOT_SET_ANYWHERE")
@@ -91,14 +92,3 @@ def test_results_are_shown_between_the_markers(tmp_path: Path, monkeypatch: pyte
     assert "| curate | 2 | 1 to 3 |" in text
     assert "| curate to other | 0.91 | at least 1 | **missed** |" in text
     assert "- not run: another (not installed)" in text
-
-
-def _counting() -> Callable[[str], tuple[int, str]]:
-    """Builds, in the contender's process, what counts its questions and looks into its environment."""
-    asked: list[str] = []
-
-    def handler(name: str) -> tuple[int, str]:
-        asked.append(name)
-        return len(asked), os.environ[name]
-
-    return handler

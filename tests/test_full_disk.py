@@ -70,7 +70,8 @@ def mount(*arguments: str, check: bool = True) -> int:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_again_and_again(disk, shards, expected):
+def test_a_disk_that_fills_up_again_and_again(disk, shards, expected, record_property):
+    record_property("trials", len(STEPS))
     whole, size = expected
     run = disk.folder / "run"
     for step in STEPS:

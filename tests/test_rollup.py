@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate import status as status_module
+from curate.cli import main
 from curate.committing import discard_result, reopen_for_retry
 from curate.ledger import WORKERS, Claims, commit_name, read_commit
 from curate.rollup import Rollup, from_ranges, roll_up, to_ranges
 from curate.status import read_status
 from curate.testing.faulty_store import Fault, FaultyStore
 from tests.filtering_cases import laion_members, write_tar
-from tests.jobs import curate
 from tests.verification_cases import judge, make_run
 
 NEVER = Fault(at=10**9, errno=errno.EIO)
@@ -150,9 +150,12 @@ def test_shards_of_unknown_length_are_taken_to_be_like_the_finished_ones(run):
     assert found.eta == pytest.approx(6 * 2 / 6.0)
 
 
-def test_the_command_says_where_its_numbers_come_from(run, tmp_path):
+def test_the_command_says_where_its_numbers_come_from(run, tmp_path, capsys):
     judge(run)
     folder = f"output.dir={tmp_path / 'run'}"
-    assert "as the workers last said" in curate("status", folder).stdout
-    assert "as the workers last said" not in curate("status", folder, "exact=true").stdout
-    assert "exact=2" in curate("status", folder, "exact=2", code=2).stderr
+    assert main(["status", folder]) == 0
+    assert "as the workers last said" in capsys.readouterr().out
+    assert main(["status", folder, "exact=true"]) == 0
+    assert "as the workers last said" not in capsys.readouterr().out
+    assert main(["status", folder, "exact=2"]) == 2
+    assert "exact=2" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def undisturbed(job, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
-def test_whatever_call_fails_the_next_run_ends_in_the_same_tables(job, undisturbed, kind, tmp_path):
+def test_whatever_call_fails_the_next_run_ends_in_the_same_tables(job, undisturbed, kind, tmp_path, record_property):
     expected, calls = undisturbed
     first = 1 + KINDS.index(kind) * STEP // len(KINDS)
     met = finished = 0
@@ -60,4 +60,5 @@ def test_whatever_call_fails_the_next_run_ends_in_the_same_tables(job, undisturb
         assert not audit(folder, against_sources=True).found, f"call {call}"
         met += made >= call
         finished += done and made >= call
+    record_property("trials", met)
     print(f"\n{kind.name}: met at {met} calls of about {calls}, {finished} runs got over it; all tables the same")
