@@ -1,16 +1,17 @@
 """Rows that bring their own policy (`dataset.policy_column`): what each is asked, and how the run keeps what it asked.
 
 A row's field holds the whole text of a policy or the name of one that the run knows. Its annotation names the policy:
-the name, or "text-" and a digest of the text, as gold sets name it too; white space counts, since the model reads it.
-The policy itself is kept as policies/<name>-<hash of its prompt>.json before anything is asked under it, so that labels
-can be held against the categories they came from. A name is never taken for a path: data sets do not choose which files
-of a machine are read.
+the name, or "text-", a digest of the words and one of the text: what is laid out differently is asked differently, and
+a label of one is none of the other. The policy itself is kept as policies/<name>-<hash of its prompt>.json before
+anything is asked under it, so that labels can be held against the categories they came from. A name is never taken for
+a path: data sets do not choose which files of a machine are read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,7 @@ from curate.types import Failure, Question, Sample, Status, Unaskable
 FOLDER = "policies"
 _REMEMBERED = 1024
 _SHOWN = 60
+_TEXT_NAME = re.compile(r"(?P<wording>text-[0-9a-f]{12})-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +51,21 @@ class RowQuestion:
 
 
 def policy_name(text: str) -> str | None:
-    """Short name of a policy: a name stays as it is, a policy's full text becomes "text-" and a digest of it."""
+    """Short name of a policy: a name stays as it is; a policy's full text becomes "text-WORDS-TEXT", two digests."""
     name = text.strip()
     if "\n" not in name:
         return name or None
-    return f"text-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"text-{_digest(' '.join(text.split()))[:12]}-{_digest(text)[:6]}"
+
+
+def wording(name: str) -> str:
+    """What the names of texts have in common that differ in white space alone; other names as they are."""
+    text = _TEXT_NAME.fullmatch(name)
+    return text["wording"] if text else name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def policy_of(sample: Sample, column: str) -> str:

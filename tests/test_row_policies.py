@@ -23,7 +23,8 @@ from tests.jobs import annotation_files, command, curate, environment, picture, 
 ENGINE = ("engine=fake", "engine.workers=0", "budget.data=0.9")
 DEFAULT = compose_settings(["+dataset=laion_subset", "policy=llavaguard"]).policies["llavaguard"]
 TEXT = render_policy(DEFAULT)
-RELAXED = render_policy(relax(DEFAULT, ["O2"]))
+EXCEPTED = {"O1", "O2", "O3", "O4"}
+RELAXED = render_policy(relax(DEFAULT, sorted(EXCEPTED)))
 
 
 def write_gold(path: Path, policies: list[object], pictures: list[int] | None = None, **more: list[object]) -> Path:
@@ -71,8 +72,8 @@ def test_each_row_is_judged_under_its_own_policy(mixed: Path):
         "llavaguard",
     ]
     strict, relaxed = judged[:20], judged[20:40]
-    assert "O2" in {r["category"] for r in strict if r["rating"] == "Unsafe"}, "else the next line shows nothing"
-    assert "O2" not in {r["category"] for r in relaxed if r["rating"] == "Unsafe"}
+    assert EXCEPTED & {r["category"] for r in strict if r["rating"] == "Unsafe"}, "else the next line shows nothing"
+    assert not EXCEPTED & {r["category"] for r in relaxed if r["rating"] == "Unsafe"}
     assert [r["key"] for r in strict] == [r["key"] for r in relaxed]
     assert [r["p_unsafe"] for r in strict] != [r["p_unsafe"] for r in relaxed]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from curate.row_policies import policy_name
+from curate.row_policies import policy_name, wording
 from curate.types import Rating
 
 RATINGS = {
@@ -82,8 +82,13 @@ def categories(column: pl.Series) -> pl.Series:
 
 
 def policies(column: pl.Series) -> pl.Series:
-    """`policy_name` of a string column."""
-    return _each(column, policy_name)
+    """The policies of a string column; texts are known by their wording, however gold and predictions lay them out."""
+    return _each(column, _policy_of)
+
+
+def _policy_of(text: str) -> str | None:
+    name = policy_name(text)
+    return None if name is None else wording(name)
 
 
 def _each(column: pl.Series, function: Callable[[str], str | None]) -> pl.Series:
