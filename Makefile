@@ -40,8 +40,10 @@ demo: install
 test: install $(IMG2DATASET)
 	$(BIN)/python -m pytest
 
+# One process has all tests of a file, which share the runs they look at. The many processes that tests start would each
+# compile the package again where bytecode is not kept.
 test-fast: install
-	$(BIN)/python -m pytest -m "not vllm and not slurm and not s3 and not slow" -n 2
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not vllm and not slurm and not s3 and not slow" -n 2 --dist loadfile
 
 reliability: install
 	$(BIN)/python -m tests.reliability

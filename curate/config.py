@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +65,7 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
     policy = fields.pop("policy")
     names = fields.pop("policies")
     if fields["dataset"].get("policy_column"):
-        policies = _namable(load_policy(policy), names, overrides)
+        policies = _namable(load_policy(policy), names)
     else:
         policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
     _refuse_doubles([p.name for p in policies])
@@ -179,15 +180,19 @@ def _policy_named(name: str, overrides: Sequence[str]) -> Policy:
     return load_policy(_plain_group(_compose([*others, f"policy={name}"]), "policy"))
 
 
-def _namable(chosen: Policy, names: Sequence[str] | None, overrides: Sequence[str]) -> list[Policy]:
+def _namable(chosen: Policy, names: Sequence[str] | None) -> list[Policy]:
     """What a row may name that has its own policy: the chosen one as `policy.*` changed it, and those that ship."""
     if names is not None:
         raise InputError(
             "policies: with dataset.policy_column each row has a policy of its own; leave out one of the two"
         )
-    others = [o for o in overrides if not _key(o).startswith("policy.")]
-    shipped = [_policy_named(name, others) for name in group_names("policy")]
-    return [chosen, *(policy for policy in shipped if policy.name != chosen.name)]
+    return [chosen, *(policy for policy in _shipped() if policy.name != chosen.name)]
+
+
+@cache
+def _shipped() -> tuple[Policy, ...]:
+    """The policies that ship, as they are."""
+    return tuple(_policy_named(name, ()) for name in group_names("policy"))
 
 
 def _with_calibration(rules: dict[str, Any]) -> dict[str, Any]:

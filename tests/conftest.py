@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,13 @@ from tests import s3_server as s3
 # Time is never asserted; in CI the same examples run every time, elsewhere new ones are looked for.
 settings.register_profile("curate", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("curate")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files whose tests all need vLLM are not even loaded where those are left out: they bring half of PyTorch."""
+    if collection_path.suffix != ".py" or "not vllm" not in config.getoption("markexpr"):
+        return None
+    return "\npytestmark = pytest.mark.vllm\n" in collection_path.read_text(encoding="utf-8") or None
 
 
 @pytest.fixture(scope="session")
