@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import yaml
 
 from curate.cli import main
 from curate.committing import reopen_for_retry
+from curate.compaction.rewriting import compact
 from curate.planning import make_plan, plan_to_bytes
-from curate.run_folder import open_run
+from curate.run_folder import load_run, open_run
+from curate.store import LocalStore
 from curate.verification import rows as rows_module
 from curate.verification.audit import audit
 from curate.verification.evidence import Law
@@ -459,6 +462,24 @@ def test_splits_of_earlier_annotations_are_not_held_against_the_new_ones(data, t
     assert "splits of earlier annotations, not checked" in notes(tmp_path / "run")
     split(run)
     assert notes(tmp_path / "run") == ""
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_every_commit_is_read_once(copied, compacted, monkeypatch):
+    folder = copied("two-policies")
+    if compacted:
+        run = load_run(folder)
+        compact(run.store, run.plan.shards, list(run.fingerprints))
+    read: Counter[str] = Counter()
+    plainly = LocalStore.read
+
+    def counted(store: LocalStore, name: str) -> bytes:
+        read[name] += 1
+        return plainly(store, name)
+
+    monkeypatch.setattr(LocalStore, "read", counted)
+    assert not audit(folder, against_sources=False).found
+    assert [count for name, count in read.items() if name.startswith(("commits/p/0", "commits/q/0"))] == [1] * 4
 
 
 def run_over(data: Path, folder: Path, shards: int):

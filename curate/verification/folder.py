@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
@@ -43,6 +43,8 @@ class Folder:
     """An opened run and the names in it that many checks need; each is listed once."""
 
     run: Run
+    kept: dict[tuple[str, str], Commit] = field(default_factory=dict, repr=False)
+    """Commits by policy and shard that were read before their shard's turn, which takes them out."""
 
     @property
     def store(self) -> Store:
@@ -150,12 +152,24 @@ class Judged:
         return f"{self.name}, index {index}"
 
 
-def read_commit_of(folder: Folder, policy: str, shard: str) -> Commit | Finding:
-    """The commit of a shard; what cannot be read is a finding."""
-    try:
-        return read_commit(folder.store, policy, shard)
-    except (ValueError, TypeError, KeyError) as error:
-        return Finding(Law.ONE_FATE, commit_name(policy, shard), f"is no commit ({_kind(error)})")
+def read_commit_of(folder: Folder, policy: str, shard: str, *, keep: bool = False) -> Commit | Finding:
+    """The commit of a shard; what cannot be read is a finding.
+
+    Args:
+        folder: the run.
+        policy: the pass.
+        shard: its id.
+        keep: hold it for whoever asks next, so that it is read once: on an object store requests take the time.
+    """
+    commit = folder.kept.pop((policy, shard), None)
+    if commit is None:
+        try:
+            commit = read_commit(folder.store, policy, shard)
+        except (ValueError, TypeError, KeyError) as error:
+            return Finding(Law.ONE_FATE, commit_name(policy, shard), f"is no commit ({_kind(error)})")
+    if keep:
+        folder.kept[policy, shard] = commit
+    return commit
 
 
 def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Finding:

@@ -23,7 +23,8 @@ def is_current(folder: Folder, splits: SplitSet) -> bool:
         (policy, shard): commit
         for policy in splits.policies
         for shard in folder.committed.get(policy, ())
-        if isinstance(commit := read_commit_of(folder, policy, shard), Commit) and patterns & _places(folder, commit)
+        if isinstance(commit := read_commit_of(folder, policy, shard, keep=True), Commit)
+        and patterns & _places(folder, commit)
     }
     split = {key: commit for key, commit in pointed.items() if key[1] in splits.files or not commit.rows}
     return splits.annotations.description in (_digest(pointed), _digest(split))

@@ -62,7 +62,8 @@ def _superfluous(folder: Folder, policy: str, indexes: Sequence[Index]) -> Itera
             yield Note("parts of no index do not count", f"{parts_folder(policy)}/{name}")
     there = set(folder.store.names(f"annotations/{policy}"))
     for span in (span for index in indexes for span in index.spans if f"{span.shard}.parquet" in there):
-        commit = read_commit_of(folder, policy, span.shard) if span.shard in folder.committed[policy] else None
+        is_committed = span.shard in folder.committed[policy]
+        commit = read_commit_of(folder, policy, span.shard, keep=True) if is_committed else None
         if isinstance(commit, Commit) and is_of(span, commit):
             name = annotation_name(policy, span.shard)
             yield Note("annotation files whose rows stand in a part too; `compact` deletes them", name)
