@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from tests import s3_server as s3
 # Time is never asserted; in CI the same examples run every time, elsewhere new ones are looked for.
 settings.register_profile("curate", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("curate")
+
+
+def pytest_sessionstart() -> None:
+    """While modules are loaded there is next to nothing to free, and looking for it takes longer and longer."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The million objects of PyTorch and its like are not looked at again either."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from curate.journal import write_rows
 from curate.ledger import Commit, annotation_name
 from curate.store import Store
 
+T = TypeVar("T")
 _Spans = Mapping[tuple[str, str], Span]
 
 
@@ -49,7 +51,18 @@ class AnnotationFiles:
             FileNotFoundError: the rows are nowhere.
         """
         with ExitStack() as files:
-            yield self._found(commit, files)
+            yield self._found(commit, lambda: self._open(commit, files))
+
+    def in_part(self, commit: Commit) -> pa.Table | None:
+        """The rows that `commit` speaks of, with the metadata of their file; None where they have a file of their own.
+
+        For readers of one shard after the other: most take less time than `local` takes to write a file.
+
+        Raises:
+            FileNotFoundError: the part is not there.
+            pa.ArrowException: it cannot be read.
+        """
+        return self._found(commit, lambda: self._table(commit))
 
     def span(self, commit: Commit) -> Span | None:
         """Where the rows stand in a part; None for a file of their own."""
@@ -59,14 +72,20 @@ class AnnotationFiles:
                 self._spans[commit.policy] = {(s.shard, s.sha256): s for index in indexes for s in index.spans}
             return self._spans[commit.policy].get((commit.shard, commit.sha256))
 
-    def _found(self, commit: Commit, files: ExitStack) -> Path:
+    def _found(self, commit: Commit, read: Callable[[], T]) -> T:
         """A file or part that is gone since the index was read was compacted meanwhile: the index is read again."""
         try:
-            return self._open(commit, files)
+            return read()
         except FileNotFoundError:
             with self._lock:
                 self._spans.pop(commit.policy, None)
-        return self._open(commit, files)
+        return read()
+
+    def _table(self, commit: Commit) -> pa.Table | None:
+        span = self.span(commit)
+        if span is None:
+            return None
+        return pa.concat_tables(self._tables(span)).replace_schema_metadata(json.loads(span.metadata))
 
     def _open(self, commit: Commit, files: ExitStack) -> Path:
         span = self.span(commit)

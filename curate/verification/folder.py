@@ -180,20 +180,17 @@ def read_judged(folder: Folder, shard: ShardRef, policy: str) -> Judged | Findin
     name = annotation_name(policy, shard.id)
     placed = _placed(commit, policy, shard.id)
     try:
-        with folder.files.local(placed) as path:
-            data = path.read_bytes()
-        table = _read(data)
+        table, sha256, file_bytes = _read(folder, placed)
     except FileNotFoundError:
         return Finding(Law.ONE_FATE, name, "is not there, but its commit is")
     except (pa.ArrowException, OSError, ValueError) as error:
         return Finding(Law.ONE_FATE, name, f"cannot be read ({_kind(error)})")
-    span = folder.files.span(placed)
     return Judged(
         shard=shard,
         policy=policy,
         commit=commit,
-        sha256=span.sha256 if span else hashlib.sha256(data).hexdigest(),
-        file_bytes=span.bytes if span else len(data),
+        sha256=sha256,
+        file_bytes=file_bytes,
         metadata={k.decode(): v.decode("utf-8", "replace") for k, v in (table.schema.metadata or {}).items()},
         table=table,
     )
@@ -211,12 +208,31 @@ def _policy_in(store: Store, name: str) -> Policy | None:
         return None
 
 
-def _read(data: bytes) -> pa.Table:
+def _read(folder: Folder, commit: Commit) -> tuple[pa.Table, str, int]:
+    """`COLUMNS` of a shard's rows, and digest and bytes of their file as it is, or was when they went into a part."""
+    table, span = folder.files.in_part(commit), folder.files.span(commit)
+    if span is not None and table is not None:
+        _require_schema(table.schema)
+        return _without_rationales(table.select(COLUMNS)), span.sha256, span.bytes
+    with folder.files.local(commit) as path:
+        data = path.read_bytes()
+    return _without_rationales(_read_file(data)), hashlib.sha256(data).hexdigest(), len(data)
+
+
+def _read_file(data: bytes) -> pa.Table:
     """The rows of a file that was read at once: piece by piece, pyarrow takes twice the time for a small one."""
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
-        if not parquet.schema_arrow.equals(SCHEMA):
-            raise ValueError("not the annotation schema")
-        table = parquet.read(COLUMNS, use_threads=False)  # Most files are small, and threads take turns to wake up.
+        _require_schema(parquet.schema_arrow)
+        return parquet.read(COLUMNS, use_threads=False)  # Most files are small, and threads take turns to wake up.
+
+
+def _require_schema(schema: pa.Schema) -> None:
+    if not schema.equals(SCHEMA):
+        raise ValueError("not the annotation schema")
+
+
+def _without_rationales(table: pa.Table) -> pa.Table:
+    """With a column that says whether there is one in place of each."""
     there = table.column("rationale").is_valid()
     return table.set_column(table.column_names.index("rationale"), "has_rationale", there)
 
