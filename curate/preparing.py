@@ -22,6 +22,10 @@ TRIES = 2
 """How often a sample may kill its worker: once may be somebody else's doing (out of memory), twice is its own."""
 
 
+_AT_HAND = 2
+"""Samples that a worker has at once: one in work, one in its pipe."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How images are decoded.
@@ -140,7 +144,8 @@ class PreparerPool:
     """Prepares samples in worker processes, one sample at a time in each; an async context manager.
 
     Decoding and rendering would serialise in threads, and decoders are C code that a hostile file may crash. With one
-    sample a process, the sample that killed one is known, and no other is touched.
+    sample at a time, the sample that killed a process is known, and no other is touched. The next one waits in the
+    process's pipe already, so that it need not wait for the event loop in between.
 
     Args:
         factory: builds the renderer, once in each worker.
@@ -156,12 +161,14 @@ class PreparerPool:
         self.lanes = max(workers, 1)
         self._preparer = Preparer(factory, limits)
         self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
-        for _ in range(workers):
-            self._processes.put(WorkerProcess(self._preparer))
+        processes = [WorkerProcess[Job, Prepared | None](self._preparer) for _ in range(workers)]
+        for process in processes * _AT_HAND:
+            self._processes.put(process)
         self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
-        # More threads than processes only wait for one. Whoever starts a process has to live as long as it: the kernel
+        # More threads than places only wait for one. Whoever starts a process has to live as long as it: the kernel
         # ends a process with the thread that started it.
-        self._threads = ThreadPoolExecutor(max(self.lanes, most), thread_name_prefix="prepare")
+        threads = max(workers, most) * _AT_HAND if workers else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
         self._starters = ThreadPoolExecutor(max(1, most), thread_name_prefix="start-preparer")
 
     async def __aenter__(self) -> Self:
@@ -202,7 +209,8 @@ class PreparerPool:
     def _add_process(self) -> None:
         process: WorkerProcess[Job, Prepared | None] = WorkerProcess(self._preparer)
         process.ask(None)
-        self._processes.put(process)
+        for _ in range(_AT_HAND):
+            self._processes.put(process)
 
     async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
         """Prepare `sample` in the next free worker.
@@ -233,7 +241,7 @@ class PreparerPool:
         self._starters.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         while not self._processes.empty():
-            self._processes.get().stop()
+            self._processes.get().stop()  # once for each of its places: the first time counts
 
     def _ask_process(self, job: Job) -> Prepared | None:
         # Taken and put back inside one thread: a caller that is cancelled meanwhile leaves no reply unread.

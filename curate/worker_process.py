@@ -1,5 +1,7 @@
 """One worker process behind a pipe: it is asked, it answers, and when it dies the question that killed it is known.
 
+A second question may wait in the pipe, so that the process has one at hand whenever it has answered.
+
 `concurrent.futures.ProcessPoolExecutor` is not used because one dead worker breaks the whole pool without saying whose
 fault it was, and because it waits for ever when a worker is killed in the middle of writing its result.
 """
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
 from curate.console import configure_child
@@ -32,7 +35,7 @@ class WorkerDied(Exception):
 
 
 class WorkerProcess(Generic[Q, A]):
-    """A process that answers questions with `handler`, one at a time; to be used by one thread at a time.
+    """A process that answers questions with `handler`, one after the other, in the order in which threads ask them.
 
     It starts at the first question, and again after it died. It leaves signals to its parent and ends with it, even if
     the parent is killed. Numerical libraries get one thread in it.
@@ -45,24 +48,44 @@ class WorkerProcess(Generic[Q, A]):
         self._handler = handler
         self._process: SpawnProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
+        self._asking = Lock()
+        self._last_answered = Event()
+        self._last_answered.set()
 
     def ask(self, question: Q) -> A:
         """The handler's answer.
 
         Raises:
-            WorkerDied: instead of an answer; the next question finds a new process.
+            WorkerDied: instead of an answer to this question; the next one finds a new process.
             CurateError: as the handler raised it.
             RuntimeError: with the traceback of anything else that the handler raised.
         """
-        pipe = self._pipe or self._start()
+        answer = None
+        while answer is None:
+            answer = self._try(question)
+        (content,) = answer
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    def _try(self, question: Q) -> tuple[A | Exception] | None:
+        """The answer; None where the process died of a question before this one."""
+        with self._asking:
+            pipe = self._pipe or self._start()
+            before, answered = self._last_answered, Event()
+            self._last_answered = answered
+            sent = _sent(pipe, question)
+        before.wait()
         try:
-            pipe.send(question)
-            answer = pipe.recv()
+            if pipe is not self._pipe:
+                return None
+            if not sent:
+                raise EOFError
+            return (pipe.recv(),)
         except (EOFError, OSError) as error:
             raise WorkerDied(self._end()) from error
-        if isinstance(answer, Exception):
-            raise answer
-        return answer  # type: ignore[no-any-return]
+        finally:
+            answered.set()
 
     def stop(self) -> None:
         """End the process, if there is one, and wait until it has ended."""
@@ -82,17 +105,28 @@ class WorkerProcess(Generic[Q, A]):
 
     def _end(self) -> str:
         """Close the pipe, which tells the process to end; how it ended."""
-        assert self._pipe is not None
-        assert self._process is not None
-        self._pipe.close()
-        self._process.join(_STOP_SECONDS)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
-        code = self._process.exitcode or 0
-        self._process.close()
-        self._pipe = self._process = None
+        with self._asking:
+            pipe, process = self._pipe, self._process
+            self._pipe = self._process = None
+        assert pipe is not None
+        assert process is not None
+        pipe.close()
+        process.join(_STOP_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        code = process.exitcode or 0
+        process.close()
         return how_it_ended(code)
+
+
+def _sent(pipe: Connection[Any, Any], question: object) -> bool:
+    """Send `question`; False where nobody is there to take it."""
+    try:
+        pipe.send(question)
+    except OSError:
+        return False
+    return True
 
 
 def _serve(pipe: Connection[Any, Any], pickled: bytes, parent: int) -> None:

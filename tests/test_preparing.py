@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -195,6 +196,33 @@ def big_or_killed(question):
     if question == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     return bytes(question)
+
+
+def slow_or_killed(question):
+    time.sleep(0.3)  # so that the next question is in the pipe, or on its way into it
+    return big_or_killed(question)
+
+
+@pytest.mark.parametrize("size", [10, 2**22], ids=["in the pipe", "larger than the pipe"])
+def test_the_question_behind_one_that_kills_is_answered(size):
+    process = WorkerProcess(slow_or_killed)
+    process.ask(1)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(process.ask, "die")
+        while process._last_answered.is_set():
+            time.sleep(0.001)
+        second = threads.submit(process.ask, bytes(size))
+        with pytest.raises(WorkerDied, match="SIGKILL"):
+            first.result()
+        assert len(second.result()) == size
+    process.stop()
+
+
+def test_answers_reach_those_who_asked():
+    process = WorkerProcess(big_or_killed)
+    with ThreadPoolExecutor(4) as threads:
+        assert [len(answer) for answer in threads.map(process.ask, range(200))] == list(range(200))
+    process.stop()
 
 
 def test_workers_leave_signals_to_their_parent_and_use_one_thread():

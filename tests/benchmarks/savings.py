@@ -28,19 +28,24 @@ GOLD = Path(__file__).parents[2] / "scripts/safeguard/gold/gold.parquet"
 LAYOUTS = {"image_first": "image first", "policy_first": "policy first"}
 RATIONALE = "rationale for unsafe ones"
 POLICIES = "three policies, image first"
+FEWER_WORDS = "image first, rationale for unsafe ones"
+POLICIES_FEWER_WORDS = "three policies, image first, rationale for unsafe ones"
 REPEATING = f"{REPEATED:.0%} of the samples repeated"
 
 
 def run(folder: Path) -> Result:
-    """One job with all defaults, in the model's own layout, and four others."""
+    """One job with all defaults, in the model's own layout, and others that save work."""
     own = judge_settings().model.layout
     stream = _stream(folder)
     shards = write_tars(folder / "stream", stream, shards=1)
     repeating = write_tars(folder / "repeating", _repeating(stream), shards=1)
+    three = f"policies=[{','.join(_policies(folder))}]"
     jobs: dict[str, tuple[str, list[str]]] = {
         **{name: (shards, [f"model.layout={layout}"]) for layout, name in LAYOUTS.items()},
         RATIONALE: (shards, ["model.rationale=unsafe"]),
-        POLICIES: (shards, ["model.layout=image_first", f"policies=[{','.join(_policies(folder))}]"]),
+        POLICIES: (shards, ["model.layout=image_first", three]),
+        FEWER_WORDS: (shards, ["model.layout=image_first", "model.rationale=unsafe"]),
+        POLICIES_FEWER_WORDS: (shards, ["model.layout=image_first", "model.rationale=unsafe", three]),
         REPEATING: (repeating, []),
     }
     verdicts: dict[str, Verdicts] = {}
@@ -103,6 +108,9 @@ def _compare(result: Result, own: str, verdicts: dict[str, Verdicts]) -> None:
     ratios[f"images/s, {RATIONALE} to all"] = Ratio(value=result.ratio(RATIONALE, own))
     ratios["images/s, policy first to image first"] = Ratio(value=result.ratio(policy_first, image_first))
     ratios["cost of three policies to one, image first"] = Ratio(value=result.ratio(image_first, POLICIES), at_most=1.6)
+    ratios["cost of three policies to one, image first, rationale for unsafe ones"] = Ratio(
+        value=result.ratio(FEWER_WORDS, POLICIES_FEWER_WORDS), at_most=1.6
+    )
     ratios[f"cost with {REPEATING} to none"] = Ratio(value=result.ratio(own, REPEATING), at_most=0.75)
     result.notes["labels on the stream, policy first to image first"] = differences(
         verdicts[image_first], verdicts[policy_first]
