@@ -22,7 +22,18 @@ from tests.benchmarks import table
 from tests.benchmarks.machine import describe
 from tests.benchmarks.measuring import Result
 
-NAMES = ("reading", "decode", "growth", "filtering", "feeding", "startup", "end_to_end", "contenders", "savings")
+NAMES = (
+    "reading",
+    "decode",
+    "growth",
+    "filtering",
+    "feeding",
+    "startup",
+    "end_to_end",
+    "contenders",
+    "savings",
+    "reduction",
+)
 RESULTS = Path(__file__).parent / "results"
 LIMIT_SECONDS = 3600
 

@@ -29,6 +29,7 @@ from tests.benchmarks.measuring import Ratio, Result, alternate, photograph
 SIZES = {"640 x 480": (640, 480, 40), "2000 x 1500": (2000, 1500, 10)}
 """Width, height, and how many pictures."""
 
+REDUCED = "curate, dataset.reduced_decoding"
 WORTH = 1.3
 TOLERANCE = 8
 """Two decoders may differ by so much in a pixel's value: the standard leaves rounding and up-sampling to them."""
@@ -40,22 +41,25 @@ def run(folder: Path) -> Result:
     """Every decoder on pictures of two sizes, alone and followed by the safeguard's own rendering."""
     torch.set_num_threads(1)
     settings = compose_settings(["+dataset=laion_subset", f"output.dir={folder}/run"])
-    render = _rendering(settings)
+    renderer = VllmEngine(settings.model, settings.engine).renderer_factory()()
+    render = _rendering(settings, renderer)
     result = Result(name="decode", unit="images/s", checked=f"pixels differ by at most {TOLERANCE} from Pillow's")
     decoders = _decoders(settings, result)
     for size, (width, height, count) in SIZES.items():
         pictures = [photograph(seed, width, height) for seed in range(count)]
         _check(pictures[0], decoders)
-        alone = {f"{name}, {size}": _all(decoder, pictures) for name, decoder in decoders.items()}
+        # Decoded smaller it has other pixels, which tests.benchmarks.reduction judges.
+        compared = decoders | {REDUCED: _reduced(settings, renderer)}
+        alone = {f"{name}, {size}": _all(decoder, pictures) for name, decoder in compared.items()}
         whole = {
             f"{name} and render, {size}": _all(lambda data, decoder=decoder: render(decoder(data)), pictures)
-            for name, decoder in decoders.items()
+            for name, decoder in compared.items()
         }
         alternate(alone | whole, count, result)
-        for name in islice(decoders, 1, None):
+        for name in islice(compared, 1, None):
             ratio = result.ratio(f"{name} and render, {size}", f"curate and render, {size}")
             result.ratios[f"{name} to curate, with rendering, {size}"] = Ratio(value=ratio)
-    better = [what for what, ratio in result.ratios.items() if ratio.value > WORTH]
+    better = [what for what, ratio in result.ratios.items() if ratio.value > WORTH and REDUCED not in what]
     result.notes[f"more than {WORTH} times as fast as ours, with rendering"] = ", ".join(better) or "none"
     return result
 
@@ -98,9 +102,14 @@ def _turbojpeg() -> Decoder | str:
     return lambda data: Image.fromarray(turbo.decode(data, pixel_format=module.TJPF_RGB))
 
 
-def _rendering(settings: Settings) -> Callable[[Image.Image], object]:
+def _reduced(settings: Settings, renderer: Renderer) -> Decoder:
+    """Ours with `dataset.reduced_decoding`."""
+    limits = {"max_bytes": settings.dataset.max_bytes, "max_pixels": settings.dataset.max_pixels}
+    return lambda data: decode(data, **limits, needed=renderer.needed).image
+
+
+def _rendering(settings: Settings, renderer: Renderer) -> Callable[[Image.Image], object]:
     """What follows decoding in a worker process: the built-in safeguard's rendering, with vLLM's own code."""
-    renderer: Renderer = VllmEngine(settings.model, settings.engine).renderer_factory()()
     question = next(iter(questions_of(settings)))
     return lambda image: renderer.render(image, sha256_of(image.tobytes()[:1000]), question)
 
