@@ -33,10 +33,15 @@ def environment(*, cpu: bool) -> dict[str, str]:
     """Environment variables the engine's processes are started with, where the user has set none."""
     if not cpu:
         return dict(ENVIRONMENT)
-    # One core is left to the readers and the event loop: OpenMP threads that wait for a core spin, and cost many times
-    # what they gain. Unbound, since a binding to core 0 would meet the next engine's on the same machine.
+    # Readers and the event loop take a small share of the cores. A thread of the model that waits for one which they
+    # interrupted soon sleeps, where it would otherwise spin; with two cores it takes both (docs/performance.md), with
+    # more of them one is left. Unbound, since a binding to core 0 would meet the next engine's on the same machine.
     cores = len(os.sched_getaffinity(0))
-    threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(max(1, cores - 1))}
+    threads = {
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(min(cores, max(2, cores - 1))),
+        "GOMP_SPINCOUNT": "10000",
+    }
     return {**ENVIRONMENT, **CPU_ENVIRONMENT, **threads}
 
 
@@ -120,7 +125,7 @@ def _cpu_args(engine: EngineSettings) -> dict[str, Any]:
         "enforce_eager": True,
         "kv_cache_memory_bytes": int((engine.kv_cache_gib or 1.0) * _GIB),
         "block_size": 32,
-        "max_num_seqs": engine.max_num_seqs or 32,
+        "max_num_seqs": engine.max_num_seqs or 64,
     }
 
 

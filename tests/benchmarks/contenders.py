@@ -2,12 +2,13 @@
 
 The model cards' loop, the plain script around `LLM.generate`, and pipelines that speak to `vllm serve`. All are loaded
 and warm, with caches that do not know the pictures, and only their work is timed; curate starts anew each time and is
-timed from its loaded engine to the last commit. vLLM has one thread for the model as in curate; transformers has all
+timed from its loaded engine to the last commit. vLLM has the threads that curate gives it; transformers has all
 cores. Only curate's outputs hold p_unsafe with the mass of the ratings, and only curate's are committed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -40,8 +41,9 @@ def run(folder: Path) -> Result:
     verdicts: dict[str, Verdicts] = {}
     with ExitStack() as stack:
         default = engine_environment(VLLM_ENABLE_V1_MULTIPROCESSING="1")
+        every_core = engine_environment(OMP_NUM_THREADS=str(len(os.sched_getaffinity(0))))
         plain = stack.enter_context(resident(partial(PlainScript, settings), default))
-        loop = stack.enter_context(resident(partial(ModelCard, settings), engine_environment(OMP_NUM_THREADS="2")))
+        loop = stack.enter_context(resident(partial(ModelCard, settings), every_core))
         pictures = sample_pictures(_count(plain, folder))
         files, shards = tuple(write_files(folder / "files", pictures)), write_tars(folder / "tars", pictures)
 

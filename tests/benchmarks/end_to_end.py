@@ -6,9 +6,10 @@ the probability mass of the ratings. In two passes it tells all that curate does
 same prompt and the same grammar, is loaded and warm (its caches are emptied between repetitions), reads and decodes
 nothing and writes nothing.
 
-Threads: the same for both, one for the model, vLLM's processes as it starts them by default, so that rendering on the
-caller's thread runs beside the model as it does in curate. With the model in the caller's process and two threads it
-gets both cores in another way. Every repetition of curate is a new process, timed from the loaded engine to the last
+Threads: the same for both, as many for the model as curate gives it, and waiting in the same way. vLLM's processes are
+as it starts them by default, so that rendering on the caller's thread runs beside the model as it does in curate. They
+meet on few cores, so that one more contender has one thread for the model, and another the model in the caller's
+process, where nothing competes with it and nothing runs beside it. Every repetition of curate is a new process, timed from the loaded engine to the last
 commit: what `LLM.generate` was spared by its warm-up is in curate's time.
 """
 
@@ -32,18 +33,21 @@ PROBE, FEWEST, MOST = 16, 32, 288
 OURS = "curate, tar to Parquet"
 ONE_PASS = "LLM.generate, decoded, one pass"
 TWO_PASSES = "LLM.generate, decoded, two passes"
-TWO_THREADS = "LLM.generate, decoded, one pass, one process, two threads"
+ONE_THREAD = "LLM.generate, decoded, one pass, one thread"
+ONE_PROCESS = "LLM.generate, decoded, one pass, one process"
 
 
 def run(folder: Path) -> Result:
-    """Three contenders with one thread for the model, one with two."""
+    """Curate and four ways of asking vLLM alone."""
     settings = judge_settings()
     with ExitStack() as stack:
         build = partial(Generator, settings)
-        default = stack.enter_context(resident(build, engine_environment(VLLM_ENABLE_V1_MULTIPROCESSING="1")))
-        threads = stack.enter_context(resident(build, engine_environment(OMP_NUM_THREADS="2")))
+        default = stack.enter_context(resident(build, _default()))
+        alone = stack.enter_context(resident(build, engine_environment()))
+        thread = stack.enter_context(resident(build, _default(OMP_NUM_THREADS="1")))
         pictures = _fitting(default)
-        threads(Asked({p.key: p.image for p in pictures[:PROBE]}))
+        for warm_up in (alone, thread):
+            warm_up(Asked({p.key: p.image for p in pictures[:PROBE]}))
         shards = write_tars(folder / "tars", pictures)
         images = {p.key: p.image for p in pictures}
         verdicts: dict[str, Verdicts] = {}
@@ -62,10 +66,16 @@ def run(folder: Path) -> Result:
             OURS: ours,
             ONE_PASS: partial(generate, ONE_PASS, default, 1),
             TWO_PASSES: partial(generate, TWO_PASSES, default, 2),
-            TWO_THREADS: partial(generate, TWO_THREADS, threads, 1),
+            ONE_THREAD: partial(generate, ONE_THREAD, thread, 1),
+            ONE_PROCESS: partial(generate, ONE_PROCESS, alone, 1),
         }
         alternate_timed(contenders, len(pictures), result, repeats=REPEATS, warm_up=False)
     return _compared(result, verdicts)
+
+
+def _default(**changes: str) -> dict[str, str]:
+    """Environment in which vLLM starts the processes that it starts where nobody chooses."""
+    return engine_environment(VLLM_ENABLE_V1_MULTIPROCESSING="1", **changes)
 
 
 def _fitting(ask: Ask) -> list[Picture]:
