@@ -9,8 +9,8 @@ nothing and writes nothing.
 Threads: the same for both, as many for the model as curate gives it, and waiting in the same way. vLLM's processes are
 as it starts them by default, so that rendering on the caller's thread runs beside the model as it does in curate. They
 meet on few cores, so that one more contender has one thread for the model, and another the model in the caller's
-process, where nothing competes with it and nothing runs beside it. Every repetition of curate is a new process, timed from the loaded engine to the last
-commit: what `LLM.generate` was spared by its warm-up is in curate's time.
+process, where nothing competes with it and nothing runs beside it. Every repetition of curate is a new process, timed
+from the loaded engine to the last commit: what `LLM.generate` was spared by its warm-up is in curate's time.
 """
 
 from __future__ import annotations
