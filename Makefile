@@ -4,7 +4,7 @@
 # make check      lint and types
 # make bench      benchmarks; writes tests/benchmarks/results (make bench-contenders first adds other pipelines)
 # make safeguard    build the safeguard in the package again; make safeguard-table measures it
-# make reliability   every fault trial there is (hours); writes the tables of docs/reliability.md; make test runs a share
+# make reliability   every fault trial there is (an hour or more); writes the tables of docs/reliability.md; make test runs a share
 # make install BACKEND=cuda   on a machine with a GPU
 
 PYTHON  ?= python3.11
