@@ -280,6 +280,7 @@ def test_claims_are_listed_once_for_many_files(run):
     assert len(listings) == 3, "that of the compaction's own claim, and one for each policy"
 
 
+@pytest.mark.slow
 def test_one_compaction_at_a_time(run):
     with alone(run.store, 0.4), pytest.raises(InputError, match="another process is compacting"):
         squeeze(run, lease=2)

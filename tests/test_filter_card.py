@@ -138,6 +138,7 @@ def test_a_folder_of_the_same_name_elsewhere_is_another_data_set(case: Case, tmp
     assert [len(c.files()) for c in (case, other)] == [10, 9]
 
 
+@pytest.mark.slow
 def test_other_processes_see_the_new_rows(case: Case, cache: Path):
     script = (
         "import datasets, sys; datasets.disable_progress_bars(); datasets.config.HF_DATASETS_CACHE = sys.argv[2]\n"

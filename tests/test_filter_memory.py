@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 
 from curate.filtering.decide import WINDOW
 from curate.tables import SCHEMA
@@ -55,6 +56,7 @@ def _annotations(first: int, rows: int, policy: str) -> pa.Table:
     return pa.table([columns.get(f.name, pa.nulls(rows)).cast(f.type) for f in SCHEMA], schema=SCHEMA)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path):
     size = 0
     for policy in ("house", "kids"):

@@ -134,6 +134,7 @@ async def _wait(met) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_processes_are_added_up_to_the_most_while_the_engine_waits_for_them():
     scene = Scene(Factory(0.05), most=3)
     asyncio.run(scene.until(lambda growth: growth.done() and len(scene.pids) == 3))
@@ -164,6 +165,7 @@ def count_looks(monkeypatch) -> list[Standing]:
     return seen
 
 
+@pytest.mark.slow
 def test_it_stays_with_what_there_is_where_another_process_cannot_load(tmp_path):
     scene = Scene(Factory(0.05, ends=str(tmp_path / "one-is-there")), most=4)
     asyncio.run(scene.until(lambda growth: growth.done()))

@@ -157,6 +157,7 @@ def test_the_engine_waited_no_longer_than_it_counts_itself_and_no_less_than_it_w
     assert metrics.highest["engine"] == 3
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_fed_slowly_waits(shards, tmp_path, monkeypatch):
     """40 pictures that take 30 ms each to render, for an engine of 1,000 a second."""
     monkeypatch.setattr(running, "make_engine", SlowlyPrepared)
@@ -233,6 +234,7 @@ def put(store, worker, metrics):
     store.replace(f"{WORKERS}/{worker}.json", json.dumps(record).encode())
 
 
+@pytest.mark.slow
 def test_a_line_a_second_says_what_happened_in_it_and_the_last_the_rest(shards, tmp_path):
     """40 samples take the engine two seconds or more, so that a second passes before all are done."""
     run = opened(shards, tmp_path / "run", "engine.args.rate=20")

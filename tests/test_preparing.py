@@ -203,6 +203,7 @@ def slow_or_killed(question):
     return big_or_killed(question)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 2**22], ids=["in the pipe", "larger than the pipe"])
 def test_the_question_behind_one_that_kills_is_answered(size):
     process = WorkerProcess(slow_or_killed)

@@ -116,6 +116,7 @@ def default_policy() -> Policy:
     return compose_policy([])[0]
 
 
+@pytest.mark.slow
 @given(st.lists(cases(), max_size=6), seeds, st.randoms())
 def test_draws_depend_neither_on_order_nor_on_other_cases(drawn_from: list[Case], seed: int, random):
     alone = [augmented(case, seed) for case in drawn_from]
@@ -382,6 +383,7 @@ def test_wrong_arguments_are_told(arguments: list[str], message: str):
         main(arguments)
 
 
+@pytest.mark.slow
 def test_recipes_have_the_published_hyper_parameters():
     for name in ("llavaguard_0.5b", "llavaguard_7b", "qwenguard_3b", "qwenguard_7b"):
         tune, base = compose_tune([f"tune={name}"])
