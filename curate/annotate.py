@@ -157,7 +157,7 @@ async def _admit(case: Case, shard: ShardRef, passes: Sequence[Pass], shop: Work
 
 def _due(one: Pass, case: Case) -> Due:
     sample, question = case.sample, case.asked[one.policy]
-    # A policy that cannot be read may have the name of one that can, from which it differs in line breaks alone.
+    # What cannot be asked comes to no label that could be repeated.
     digest = None if isinstance(question, Unaskable) else sample.sha256
     turn = one.repeats.turn(digest, question.policy)
     return Due(one, question, one.kept(sample.index), turn, case.earlier.get(one.policy))

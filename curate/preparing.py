@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -161,9 +161,7 @@ class PreparerPool:
         self.lanes = max(workers, 1)
         self._preparer = Preparer(factory, limits)
         self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
-        processes = [WorkerProcess[Job, Prepared | None](self._preparer) for _ in range(workers)]
-        for process in processes * _AT_HAND:
-            self._processes.put(process)
+        self._add([WorkerProcess(self._preparer) for _ in range(workers)])
         self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
         # More threads than places only wait for one. Whoever starts a process has to live as long as it: the kernel
         # ends a process with the thread that started it.
@@ -209,7 +207,11 @@ class PreparerPool:
     def _add_process(self) -> None:
         process: WorkerProcess[Job, Prepared | None] = WorkerProcess(self._preparer)
         process.ask(None)
-        for _ in range(_AT_HAND):
+        self._add([process])
+
+    def _add(self, processes: Sequence[WorkerProcess[Job, Prepared | None]]) -> None:
+        """Each has its places, every process its first before any its second."""
+        for process in (*processes,) * _AT_HAND:
             self._processes.put(process)
 
     async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:

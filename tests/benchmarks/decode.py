@@ -66,7 +66,7 @@ def run(folder: Path) -> Result:
 
 def _decoders(settings: Settings, result: Result) -> dict[str, Decoder]:
     """All that are there, ours first; those that are not are noted."""
-    limits = {"max_bytes": settings.dataset.max_bytes, "max_pixels": settings.dataset.max_pixels}
+    limits = _limits(settings)
     decoders: dict[str, Decoder] = {
         "curate": lambda data: decode(data, **limits).image,
         "Pillow": lambda data: Image.open(io.BytesIO(data)).convert("RGB"),
@@ -104,8 +104,12 @@ def _turbojpeg() -> Decoder | str:
 
 def _reduced(settings: Settings, renderer: Renderer) -> Decoder:
     """Ours with `dataset.reduced_decoding`."""
-    limits = {"max_bytes": settings.dataset.max_bytes, "max_pixels": settings.dataset.max_pixels}
+    limits = _limits(settings)
     return lambda data: decode(data, **limits, needed=renderer.needed).image
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    return {"max_bytes": settings.dataset.max_bytes, "max_pixels": settings.dataset.max_pixels}
 
 
 def _rendering(settings: Settings, renderer: Renderer) -> Callable[[Image.Image], object]:
