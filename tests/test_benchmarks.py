@@ -92,3 +92,14 @@ def test_results_are_shown_between_the_markers(tmp_path: Path, monkeypatch: pyte
     assert "| curate | 2 | 1 to 3 |" in text
     assert "| curate to other | 0.91 | at least 1 | **missed** |" in text
     assert "- not run: another (not installed)" in text
+
+
+def test_rates_are_shown_as_shares_of_the_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"{table.BEGIN}\n{table.END}\n")
+    monkeypatch.setattr(table, "PAGE", page)
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    result = Result(name="x", unit="images/s", checked="", rates={"curate": [2.0], "alone": [4.0]}, floor="alone")
+    (tmp_path / "x.json").write_text(json.dumps(result.to_record() | {"machine": {"cores": 2, "processor": "one"}}))
+    table.write()
+    assert "| curate | 2 | 2 to 2 | 0.5 |\n| alone | 4 | 4 to 4 | 1 |" in page.read_text()

@@ -46,10 +46,14 @@ def _section(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _rates(result: dict[str, Any]) -> Iterator[str]:
-    yield f"| contender | median {result['unit']} | lowest to highest of {_repetitions(result)} |"
-    yield "|---|---:|---:|"
+    floor = result.get("floor")
+    header = f"| contender | median {result['unit']} | lowest to highest of {_repetitions(result)} |"
+    yield f"{header} of the floor |" if floor else header
+    yield f"|---|---:|---:|{'---:|' if floor else ''}"
     for name, rates in result["rates"].items():
-        yield f"| {name} | {_number(statistics.median(rates))} | {_number(min(rates))} to {_number(max(rates))} |"
+        median, low, high = (_number(f(rates)) for f in (statistics.median, min, max))
+        row = f"| {name} | {median} | {low} to {high} |"
+        yield f"{row} {_number(result['to floor'].get(name, 1.0))} |" if floor else row
     yield ""
 
 
