@@ -80,6 +80,7 @@ class Size:
     """Sizes of a tiny model.
 
     Attributes:
+        kv_heads: heads of keys and values; 0 for as many as `heads`.
         tile: side of a vision tile in pixels, a multiple of 28.
         grid: most tiles a picture has in width and in height.
     """
@@ -88,6 +89,7 @@ class Size:
     width: int = 64
     layers: int = 2
     heads: int = 1
+    kv_heads: int = 0
     vision_width: int = 32
     vision_layers: int = 2
     tile: int = 56
@@ -246,7 +248,7 @@ def _decoder(size: Size, vocabulary: int, end: int) -> dict[str, Any]:
         "intermediate_size": size.width * 3,
         "num_hidden_layers": size.layers,
         "num_attention_heads": size.heads,
-        "num_key_value_heads": size.heads,
+        "num_key_value_heads": size.kv_heads or size.heads,
         "max_position_embeddings": size.context,
         "bos_token_id": None,
         "eos_token_id": end,

@@ -32,6 +32,7 @@ NAMES = (
     "end_to_end",
     "contenders",
     "savings",
+    "policies",
     "reduction",
 )
 RESULTS = Path(__file__).parent / "results"

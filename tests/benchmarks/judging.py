@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import yaml
+
 from curate.asking import questions_of
 from curate.config import compose_settings
 from curate.engines.vllm_args import environment
+from curate.policy import Policy
 from curate.settings import Settings
 from curate.types import Question
 from tests.benchmarks.timed_job import Times, run_job
@@ -63,6 +67,29 @@ def curate_job(folder: Path, shards: str, *overrides: str, dataset: str = "laion
     policy = min(path.name for path in folder.glob("annotations/*"))
     names = [f.name for f in fields(Judged)]
     return times, {str(row["key"]): Judged(**{n: row[n] for n in names}) for row in rows(folder, policy)}
+
+
+def judging_seconds(folder: Path) -> float:
+    """From the first loaded engine of a job with several to the last commit: their processes are out of our sight."""
+    starts = [_first_second(path) for path in folder.glob("metrics/seconds/*.jsonl")]
+    return max(path.stat().st_mtime for path in folder.glob("commits/*/*")) - min(starts)
+
+
+def _first_second(path: Path) -> float:
+    """When a worker's log, a line a second, began."""
+    with path.open(encoding="utf-8") as log:
+        return float(json.loads(log.readline())["time"]) - 1
+
+
+def write_variants(folder: Path, policy: Policy) -> list[str]:
+    """Files of three policies: `policy`, and two as long that allow one category each."""
+    paths = [folder / f"policy{number}.yaml" for number in range(3)]
+    for path, code in zip(paths, [None, *list(policy.categories)[:2]], strict=True):
+        fields = policy.model_dump() | {"name": path.stem}
+        if code:
+            fields["categories"][code]["enforced"] = False
+        path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+    return [str(path) for path in paths]
 
 
 def differences(one: Verdicts, other: Verdicts) -> str:

@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import yaml
 
-from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings
+from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings, write_variants
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.pictures import Picture, sample_pictures, write_tars
 from tests.benchmarks.timed_job import Times
@@ -35,11 +34,13 @@ REPEATING = f"{REPEATED:.0%} of the samples repeated"
 
 def run(folder: Path) -> Result:
     """One job with all defaults, in the model's own layout, and others that save work."""
-    own = judge_settings().model.layout
+    settings = judge_settings()
+    own = settings.model.layout
+    (policy,) = settings.policies.values()
     stream = _stream(folder)
     shards = write_tars(folder / "stream", stream, shards=1)
     repeating = write_tars(folder / "repeating", _repeating(stream), shards=1)
-    three = f"policies=[{','.join(_policies(folder))}]"
+    three = f"policies=[{','.join(write_variants(folder, policy))}]"
     jobs: dict[str, tuple[str, list[str]]] = {
         **{name: (shards, [f"model.layout={layout}"]) for layout, name in LAYOUTS.items()},
         RATIONALE: (shards, ["model.rationale=unsafe"]),
@@ -79,18 +80,6 @@ def _stream(folder: Path) -> list[Picture]:
     wanted = max(1, round(count * UNSAFE))
     assert len(unsafe) >= wanted, "the model rates none of the sample's pictures Unsafe"
     return sorted([*safe[: count - wanted], *unsafe[:wanted]], key=lambda p: p.key)
-
-
-def _policies(folder: Path) -> list[str]:
-    """Files of three policies: the model's own, and two as long that allow one category each."""
-    (own,) = judge_settings().policies.values()
-    paths = [folder / f"policy{number}.yaml" for number in range(3)]
-    for path, code in zip(paths, [None, *list(own.categories)[:2]], strict=True):
-        policy = own.model_dump() | {"name": path.stem}
-        if code:
-            policy["categories"][code]["enforced"] = False
-        path.write_text(yaml.safe_dump(policy, sort_keys=False), encoding="utf-8")
-    return [str(path) for path in paths]
 
 
 def _repeating(stream: Sequence[Picture]) -> list[Picture]:
