@@ -130,6 +130,12 @@ def test_verify_agrees(finished):
     curate("verify", f"output.dir={finished[0]}")
 
 
+def test_two_engines_on_a_cpu_give_the_same_rows(finished, tmp_path):
+    curate("annotate", "+dataset=laion_subset", f"output.dir={tmp_path / 'run'}", "engine.processes=2")
+    compare(rows(tmp_path / "run"), rows(finished[0]))
+    assert len(list(tmp_path.glob("run/metrics/workers/*.json"))) == 2, "each engine was a worker of its own"
+
+
 def start(folder, *more):
     """A slow run in a process group of its own, as a terminal starts it."""
     arguments = command("run", "+dataset=laion_subset", f"output.dir={folder}", "engine.max_requests=8", *more)

@@ -13,7 +13,8 @@ process, where nothing competes with it and nothing runs beside it. Every repeti
 from the loaded engine to the last commit: what `LLM.generate` was spared by its warm-up is in curate's time.
 
 Two threads of one model wait for each other. A second job has an engine of one thread for each core
-(`engine.processes`), and so has the floor: an `LLM` in a process of its own on each core, and half of the pictures.
+(`engine.processes`), each timed from its first request to its last answer, and so has the floor: an `LLM` in a process
+of its own on each core, and half of the pictures.
 """
 
 from __future__ import annotations
@@ -50,8 +51,6 @@ ONE_THREAD = "LLM.generate, decoded, one pass, one thread"
 ONE_PROCESS = "LLM.generate, decoded, one pass, one process"
 OURS_EACH_CORE = "curate, tar to Parquet, an engine for each core"
 EACH_CORE = "LLM.generate, decoded, one pass, one process for each core"
-SHARDS, IN_FLIGHT = 16, 4
-"""So many and so small that several engines are busy to the end, and so many at once that their batches are full."""
 
 
 def run(folder: Path) -> Result:
@@ -67,16 +66,17 @@ def run(folder: Path) -> Result:
         pictures = _fitting(default)
         for warm_up in (alone, thread, *each):
             warm_up(Asked({p.key: p.image for p in pictures[:PROBE]}))
-        shards = write_tars(folder / "tars", pictures, SHARDS)
+        shards = write_tars(folder / "tars", pictures, shards=cores)
         images = {p.key: p.image for p in pictures}
         verdicts: dict[str, Verdicts] = {}
 
         def ours() -> float:
-            times, verdicts[OURS] = curate_job(folder / "run", shards, f"engine.shards_in_flight={2 * IN_FLIGHT}")
+            times, verdicts[OURS] = curate_job(folder / "run", shards)
             return times.judging
 
         def ours_each_core() -> float:
-            engines = (f"engine.processes={cores}", f"engine.shards_in_flight={IN_FLIGHT}")
+            # A shard each, as the floor has: a job of hours has so many that it does not matter who gets the last.
+            engines = (f"engine.processes={cores}", "engine.shards_in_flight=1")
             _, verdicts[OURS_EACH_CORE] = curate_job(folder / "run", shards, *engines)
             return judging_seconds(folder / "run")
 

@@ -70,15 +70,12 @@ def curate_job(folder: Path, shards: str, *overrides: str, dataset: str = "laion
 
 
 def judging_seconds(folder: Path) -> float:
-    """From the first loaded engine of a job with several to the last commit: their processes are out of our sight."""
-    starts = [_first_second(path) for path in folder.glob("metrics/seconds/*.jsonl")]
-    return max(path.stat().st_mtime for path in folder.glob("commits/*/*")) - min(starts)
+    """Of a job with several engines: the longest that one took from its own first request to its last answer.
 
-
-def _first_second(path: Path) -> float:
-    """When a worker's log, a line a second, began."""
-    with path.open(encoding="utf-8") as log:
-        return float(json.loads(log.readline())["time"]) - 1
+    They are loaded at different times; who is first does not wait for the others, and neither counts as judging.
+    """
+    workers = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("metrics/workers/*.json")]
+    return max(float(worker["metrics"]["elapsed"]) for worker in workers)
 
 
 def write_variants(folder: Path, policy: Policy) -> list[str]:
