@@ -33,6 +33,7 @@ from tests.benchmarks.judging import (
     engine_environment,
     judge_settings,
     judging_seconds,
+    mean_of,
     unlike,
 )
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
@@ -134,7 +135,7 @@ def _compared(result: Result, verdicts: dict[str, Verdicts]) -> Result:
         )
     result.checked = f"verdicts on {len(verdicts[OURS])} pictures compared with each contender's"
     for name, judged in verdicts.items():
-        result.notes[f"output tokens an image, {name}"] = sum(j.output_tokens for j in judged.values()) / len(judged)
-        result.notes[f"prompt tokens an image, {name}"] = sum(j.prompt_tokens for j in judged.values()) / len(judged)
+        for kind in ("output", "prompt"):
+            result.notes[f"{kind} tokens an image, {name}"] = mean_of(judged, f"{kind}_tokens")
     result.floor = EACH_CORE  # the model alone, as far as anything shows it
     return result

@@ -102,6 +102,11 @@ def differences(one: Verdicts, other: Verdicts) -> str:
     )
 
 
+def mean_of(verdicts: Verdicts, field: str) -> float:
+    """The mean of a number that every one of `verdicts` has."""
+    return sum(getattr(judged, field) for judged in verdicts.values()) / len(verdicts)
+
+
 def unlike(one: Verdicts, other: Verdicts) -> float:
     """Share of pictures that have another rating although `one` is not undecided about them."""
     ratings = _differ(one, other, lambda j: j.rating)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,16 @@ def sample_pictures(count: int | None = None) -> list[Picture]:
                 picture = _picture(len(found), sample.image, dataset.max_bytes, dataset.max_pixels)
                 found |= {sample.image: picture} if picture else {}
     return list(found.values())
+
+
+def scaled_pictures(count: int, width: int, height: int) -> list[Picture]:
+    """The first `count` of `sample_pictures` as JPEGs of one size, in pixels."""
+    scaled = []
+    for picture in sample_pictures(count):
+        image, out = picture.image.resize((width, height), Image.Resampling.LANCZOS), io.BytesIO()
+        image.save(out, "JPEG", quality=90)
+        scaled.append(Picture(key=picture.key, data=out.getvalue(), image=image))
+    return scaled
 
 
 def write_tars(folder: Path, pictures: Sequence[Picture], shards: int = 2) -> str:

@@ -10,18 +10,15 @@ linear layers, attention and encoder have about the shares of the work that they
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from curate.policy import Policy
 from curate.testing.tiny_models import Size, build
-from tests.benchmarks.judging import Verdicts, curate_job, judge_settings, write_variants
+from tests.benchmarks.judging import Verdicts, curate_job, judge_settings, mean_of, write_variants
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed
-from tests.benchmarks.pictures import Picture, sample_pictures, write_tars
+from tests.benchmarks.pictures import scaled_pictures, write_tars
 
 REPEATS, PICTURES, PIXELS = 3, 12, 512
 SIZE = Size(
@@ -51,7 +48,7 @@ def run(folder: Path) -> Result:
         "model.dtype=bfloat16",
         "engine.kv_cache_gib=4",
     ]
-    shards = write_tars(folder / "tars", _large())
+    shards = write_tars(folder / "tars", scaled_pictures(PICTURES, PIXELS, PIXELS))
     verdicts: dict[str, Verdicts] = {}
 
     def judge(name: str, options: list[str]) -> float:
@@ -78,21 +75,9 @@ def _text(policy: Policy) -> str:
     return policy.model_dump_json()
 
 
-def _large() -> list[Picture]:
-    large = []
-    for picture in sample_pictures(PICTURES):
-        image, out = picture.image.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS), io.BytesIO()
-        image.save(out, "JPEG", quality=90)
-        large.append(Picture(key=picture.key, data=out.getvalue(), image=image))
-    return large
-
-
 def _tokens(verdicts: Verdicts) -> str:
     """Both passes counted; the second finds the prompt of the first in the cache."""
-    number = len(verdicts)
-    prompt = sum(j.prompt_tokens for j in verdicts.values()) / number
-    cached = sum(j.cached_tokens for j in verdicts.values()) / number
-    output = sum(j.output_tokens for j in verdicts.values()) / number
+    prompt, cached, output = (mean_of(verdicts, f"{kind}_tokens") for kind in ("prompt", "cached", "output"))
     return f"{prompt:,.0f} of prompts, {cached:,.0f} of them cached, and {output:,.0f} of output for a picture"
 
 

@@ -6,20 +6,17 @@ p_unsafe is so near to one half that the composition of a batch may change it, t
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from tests.benchmarks.judging import Verdicts, curate_job, differences, unlike
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed
-from tests.benchmarks.pictures import Picture, sample_pictures, write_tars
+from tests.benchmarks.pictures import scaled_pictures, write_tars
 
 SIZES = {"2000 x 1500": (2000, 1500), "1023 x 683": (1023, 683), "640 x 480": (640, 480)}
-PICTURES, REPEATS, QUALITY = 192, 1, 90
+PICTURES, REPEATS = 192, 1
 WAYS = {"all pixels": "false", "reduced": "true"}
 
 
@@ -29,7 +26,7 @@ def run(folder: Path) -> Result:
     verdicts: dict[str, Verdicts] = {}
     contenders: dict[str, Callable[[], float]] = {}
     for size, (width, height) in SIZES.items():
-        shards = write_tars(folder / size.replace(" ", ""), _scaled(width, height))
+        shards = write_tars(folder / size.replace(" ", ""), scaled_pictures(PICTURES, width, height))
         for way, reduced in WAYS.items():
             name = f"{way}, {size}"
             contenders[name] = partial(_judge, folder / "run", shards, reduced, name, verdicts)
@@ -46,15 +43,6 @@ def _judge(run_folder: Path, shards: str, reduced: str, name: str, verdicts: dic
     options = ("model.rationale=none", f"dataset.reduced_decoding={reduced}")
     times, verdicts[name] = curate_job(run_folder, shards, *options)
     return times.judging
-
-
-def _scaled(width: int, height: int) -> list[Picture]:
-    scaled = []
-    for picture in sample_pictures(PICTURES):
-        out = io.BytesIO()
-        picture.image.resize((width, height), Image.Resampling.LANCZOS).save(out, "JPEG", quality=QUALITY)
-        scaled.append(Picture(key=picture.key, data=out.getvalue(), image=picture.image))
-    return scaled
 
 
 def _moved(one: Verdicts, other: Verdicts) -> str:
