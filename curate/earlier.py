@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.compaction.files import AnnotationFiles
 from curate.earlier_index import DigestIndex
+from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.errors import InputError
 from curate.fingerprint import Fingerprint
 from curate.journal import from_table
@@ -112,8 +113,20 @@ def check_earlier(settings: Settings, fingerprints: Mapping[str, Fingerprint]) -
         if open_store(place).uri("") == open_store(settings.output.dir).uri(""):
             raise InputError(f"reuse={place}: is this run itself, which goes on without it; leave it out")
         theirs = _fingerprints(place)
-        if not {f.digest for f in theirs.values()} & {f.digest for f in fingerprints.values()}:
-            raise InputError(f"reuse={place}: {_difference(fingerprints, theirs)}; leave it out, or undo the change")
+        if not any(f.digests & {t.digest for t in theirs.values()} for f in fingerprints.values()):
+            raise InputError(
+                f"reuse={place}: {_difference(fingerprints, theirs)}; {_mend(settings, fingerprints, theirs)}"
+            )
+
+
+def _mend(settings: Settings, own: Mapping[str, Fingerprint], theirs: Mapping[str, Fingerprint]) -> str:
+    """What to do about a difference: where only the number format is another, there is a setting for it."""
+    for policy, fingerprint in own.items():
+        if policy in theirs and fingerprint.differs_in(theirs[policy].parts) == ["model.dtype"]:
+            before = theirs[policy].parts["model.dtype"]
+            dtype = dtype_of_auto(settings.model, settings.engine) if before == AUTO else before
+            return f"leave it out, or judge as it did with model.dtype={dtype}"
+    return "leave it out, or undo the change"
 
 
 def _fingerprints(place: str) -> Mapping[str, Fingerprint]:
@@ -137,7 +150,7 @@ def _files(
     """Committed files under `fingerprint`, which names the policy; in an order that nothing but the runs decides."""
     for place, known in runs:
         theirs = known.get(policy)
-        if theirs is not None and theirs.digest == fingerprint.digest:
+        if theirs is not None and theirs.digest in fingerprint.digests:
             store = open_store(place)
             opened = AnnotationFiles(store)
             yield from (_File(place, opened, commit) for commit in read_commits(store, policy))

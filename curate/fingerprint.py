@@ -19,15 +19,31 @@ _DATASET = ("image", "max_bytes", "max_pixels", "reduced_decoding")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """A hash and the parts it was made of, kept so that a refusal can name the difference."""
+    """A hash and the parts it was made of, kept so that a refusal can name the difference.
+
+    Attributes:
+        unsettled: the same as runs recorded it before `model.dtype` was settled, where "auto" meant this format; None
+            where it meant another, or nothing.
+    """
 
     digest: str
     parts: Mapping[str, Any]
+    unsettled: Fingerprint | None = None
 
     @property
     def judge(self) -> str:
         """Hash of who judged, whatever was asked: model, decoding and engine; sixteen hexadecimal digits."""
         return self._part("model.", "engine", "schema")
+
+    @property
+    def judges(self) -> frozenset[str]:
+        """`judge`, and what it was called before."""
+        return frozenset(f.judge for f in (self, self.unsettled) if f)
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """`digest`, and what it was before: rows under either are what this one gives."""
+        return frozenset(f.digest for f in (self, self.unsettled) if f)
 
     @property
     def asked(self) -> str:
@@ -36,8 +52,11 @@ class Fingerprint:
 
     def difference(self, other: Mapping[str, Any]) -> list[str]:
         """Names of the parts in which `other` differs, with both values where they are short."""
-        names = sorted(set(self.parts) | set(other))
-        return [_change(n, other.get(n), self.parts.get(n)) for n in names if other.get(n) != self.parts.get(n)]
+        return [_change(name, other.get(name), self.parts.get(name)) for name in self.differs_in(other)]
+
+    def differs_in(self, other: Mapping[str, Any]) -> list[str]:
+        """Names of the parts in which `other` differs."""
+        return [name for name in sorted(set(self.parts) | set(other)) if other.get(name) != self.parts.get(name)]
 
     def _part(self, *beginnings: str) -> str:
         return _digest({n: v for n, v in self.parts.items() if n.startswith(beginnings)})[:16]
@@ -49,6 +68,8 @@ def fingerprint(
     identity: Mapping[str, str],
     engine: EngineSettings,
     dataset: DatasetSettings,
+    *,
+    own_dtype: str | None = None,
 ) -> Fingerprint:
     """Fingerprint of judging `dataset`'s images with `model` when this is `asked`.
 
@@ -58,6 +79,7 @@ def fingerprint(
         identity: which weights they are (`curate.models.model_identity`).
         engine: only which engine it is; how it is run changes nothing but numerics.
         dataset: only which image of a sample is judged, and how it is decoded.
+        own_dtype: format of the checkpoint's weights, which `model.dtype=auto` once stood for.
     """
     parts = {
         **{f"model.{name}": value for name, value in identity.items()},
@@ -70,7 +92,10 @@ def fingerprint(
         "schema": SCHEMA_VERSION,
     }
     parts = json.loads(json.dumps(parts))
-    return Fingerprint(digest=_digest(parts), parts=parts)
+    before = parts | {"model.dtype": "auto"} if model.dtype == own_dtype else None
+    return Fingerprint(
+        digest=_digest(parts), parts=parts, unsettled=before and Fingerprint(digest=_digest(before), parts=before)
+    )
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

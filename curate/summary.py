@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from curate.compaction.files import AnnotationFiles
+from curate.engines.dtype import AUTO
 from curate.failures import read_failures
 from curate.ledger import read_commits
 from curate.open_store import is_url
@@ -56,7 +57,9 @@ def _counts(run: Run, policy: str) -> Iterator[str]:
         ratings.update(commit.ratings)
         categories.update(commit.categories)
         reused += commit.reused
-    yield f"{_under(run, policy)}: {statuses.total()} samples judged by {run.settings.model.name}"
+    dtype = run.fingerprints[policy].parts.get("model.dtype", AUTO)
+    form = "" if dtype == AUTO else f" in {dtype}"
+    yield f"{_under(run, policy)}: {statuses.total()} samples judged by {run.settings.model.name}{form}"
     yield f"  rating    {_listed(ratings)}"
     names = _category_names(run, policy)
     for code, count in sorted(categories.items()):

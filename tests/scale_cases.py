@@ -32,7 +32,7 @@ def judged_run(folder: Path, shards: int) -> Run:
     one = make_run(folder / "one", [write_tar(folder / "one.tar", range(1))])
     plan = plan_of([_shard(number) for number in range(shards)], None)
     place = folder / "run"
-    open_run(LocalStore(place), one.settings, plan, one.fingerprints)
+    open_run(LocalStore(place), one.settings, plan, one.fingerprints, None)
     metadata = {"fingerprint": one.fingerprints["p"].digest, "plan_hash": plan.plan_hash, "shard_version": ""}
     pattern = _pattern(metadata)
     for name in (annotation_name("p", FIRST), commit_name("p", FIRST)):

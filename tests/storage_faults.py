@@ -11,7 +11,7 @@ from curate.filtering.run import run_filter
 from curate.planning import make_plan
 from curate.retrying import Patience
 from curate.retrying_store import RetryingStore
-from curate.run_folder import Run, open_run
+from curate.run_folder import Run, open_run, read_record
 from curate.running import annotate
 from curate.settings import JobSettings
 from curate.sources import SOURCES
@@ -62,7 +62,7 @@ def plan_job(folder: Path) -> Run:
 def work(job: Run, store: Store) -> None:
     """The whole job in `store`, from its plan to its card."""
     settings = job.settings
-    run = open_run(store, settings, make_plan(settings.dataset), job.fingerprints)
+    run = open_run(store, settings, make_plan(settings.dataset), job.fingerprints, read_record(store))
     annotate(run)
     run_filter(
         store, settings.filter, settings.dataset, run.plan.shards, settings.policies, SOURCES, model=settings.model

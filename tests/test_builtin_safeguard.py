@@ -12,6 +12,7 @@ from PIL import Image
 from vllm_cases import Running, engine_settings, running
 
 from curate.config import compose_settings
+from curate.engines.dtype import cpu_flags, fastest, settled
 from curate.prompts import question_for
 from curate.settings import Settings
 from curate.types import Answer, Rating
@@ -26,8 +27,12 @@ ALLOWED = compose_settings(["+dataset=laion_subset", "policy.categories.O6.enfor
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Running]:
-    with running(SETTINGS.model, engine_settings()) as engine:
+    with running(settled(SETTINGS.model, SETTINGS.engine), engine_settings()) as engine:
         yield engine
+
+
+def test_it_is_computed_in_what_this_cpu_multiplies_fastest(judge: Running):
+    assert str(judge.engine._backend._engine.model_config.dtype) == f"torch.{fastest(cpu_flags())}"
 
 
 def drawings(column: str, value: str) -> list[Image.Image]:

@@ -31,7 +31,7 @@ from curate.evaluation.predictions import read_predictions
 from curate.ledger import CLAIMS, Claims, annotation_name, read_commit, read_commits
 from curate.planning import make_plan
 from curate.retrying_store import RetryingStore
-from curate.run_folder import open_run
+from curate.run_folder import open_run, read_record
 from curate.status import read_status
 from curate.store import LocalStore
 from curate.testing.faulty_store import Fault, FaultyStore
@@ -223,7 +223,7 @@ def test_a_run_that_grows_has_parts_and_small_files(data, tmp_path):
     parts = {part.name for part in read_indexes(run.store, "p")[0].parts}
     dataset = run.settings.dataset.model_copy(update={"shards": [str(path) for path in data]})
     settings = run.settings.model_copy(update={"dataset": dataset, "extend": True})
-    longer = open_run(run.store, settings, make_plan(dataset), run.fingerprints)
+    longer = open_run(run.store, settings, make_plan(dataset), run.fingerprints, read_record(run.store))
     judge(longer)
     split(longer)
     assert len(small_files(longer)) == 1

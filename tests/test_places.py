@@ -71,7 +71,7 @@ def test_more_engines_than_gpus_are_refused(four_gpus):
 
 def test_gpus_keep_the_names_that_an_outer_variable_gives_them(monkeypatch):
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(gpus, "_built_for_cpu", lambda: False)
+    monkeypatch.setattr(gpus, "built_for_cpu", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert gpus.visible_gpus() == ("0", "1")

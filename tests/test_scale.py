@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
         ShardRef(id=f"{n:06d}-0123abcd", url=f"/data/{n:06d}.tar", format="webdataset", bytes=10**9, samples=10_000)
         for n in range(SHARDS)
     ]
-    open_run(store, settings, plan_of(shards, None), {"drawings": Fingerprint(digest="f", parts={})})
+    open_run(store, settings, plan_of(shards, None), {"drawings": Fingerprint(digest="f", parts={})}, None)
     (folder / "commits/drawings").mkdir(parents=True)
     for shard in shards[::2]:
         commit = Commit(

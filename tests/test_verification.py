@@ -19,7 +19,7 @@ from curate.cli import main
 from curate.committing import reopen_for_retry
 from curate.compaction.rewriting import compact
 from curate.planning import make_plan, plan_to_bytes
-from curate.run_folder import load_run, open_run
+from curate.run_folder import load_run, open_run, read_record
 from curate.store import LocalStore
 from curate.verification import rows as rows_module
 from curate.verification.audit import audit
@@ -532,7 +532,7 @@ def test_an_extended_run_is_no_violation_however_far_it_came(data, tmp_path):
     run.store.replace("plan.parquet", plan_to_bytes(longer))
     assert "a plan that was changed and not gone on with" in notes(tmp_path / "run")
     settings = run.settings.model_copy(update={"dataset": dataset, "extend": True})
-    longer_run = open_run(run.store, settings, longer, run.fingerprints)
+    longer_run = open_run(run.store, settings, longer, run.fingerprints, read_record(run.store))
     assert "unfinished shards" in notes(tmp_path / "run")
     judge(longer_run)
     assert "judged after the splits were made" in notes(tmp_path / "run")

@@ -17,7 +17,7 @@ from curate.filtering.run import run_filter
 from curate.fingerprint import fingerprint
 from curate.ledger import Commit
 from curate.planning import make_plan
-from curate.run_folder import Run, open_run
+from curate.run_folder import Run, open_run, read_record
 from curate.running import annotate
 from curate.settings import DatasetSettings, EngineSettings, FilterSettings, OutputSettings, Settings
 from curate.sources import SOURCES
@@ -51,7 +51,8 @@ def make_run(
         question.policy: fingerprint(question, MODEL, {"name": "fake"}, settings.engine, settings.dataset)
         for question in questions_of(settings)
     }
-    return open_run(LocalStore(folder), settings, make_plan(settings.dataset), fingerprints)
+    store = LocalStore(folder)
+    return open_run(store, settings, make_plan(settings.dataset), fingerprints, read_record(store))
 
 
 def judge(run: Run, shards: Sequence[ShardRef] | None = None) -> None:

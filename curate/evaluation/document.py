@@ -29,6 +29,7 @@ def _assessment(assessment: Assessment) -> dict[str, object]:
     outcomes = assessment.outcomes
     return {
         "predictions": assessment.name,
+        "dtype": assessment.origin and assessment.origin.dtype,
         "joined_on": list(outcomes.joined_on),
         "unused_predictions": outcomes.unused,
         "invalid": dict(outcomes.reasons),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from curate.calibration import Calibration
+from curate.engines.dtype import AUTO
 from curate.evaluation.predictions import is_run
 from curate.open_store import open_store
 from curate.run_folder import RUN, load_run
@@ -13,9 +14,16 @@ from curate.run_folder import RUN, load_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who judged (`Fingerprint.judge`), and what was asked (`Fingerprint.asked`) by the name of the policy."""
+    """Whose predictions these are.
+
+    Attributes:
+        judge: who judged (`Fingerprint.judge`).
+        dtype: the number format the model was computed in; "auto" where nobody knows.
+        policies: what was asked (`Fingerprint.asked`), by the name of the policy.
+    """
 
     judge: str
+    dtype: str
     policies: Mapping[str, str]
 
     def stamp(self, calibration: Calibration) -> Calibration:
@@ -34,7 +42,9 @@ def read_origin(place: str, policy: str | None = None) -> Origin | None:
         return None
     known = load_run(place).fingerprints
     taken = {policy: known[policy]} if policy in known and policy is not None else known
-    judges = {fingerprint.judge for fingerprint in taken.values()}
+    judges = {fingerprint.judge: str(fingerprint.parts.get("model.dtype", AUTO)) for fingerprint in taken.values()}
     if len(judges) != 1:
         return None
-    return Origin(judge=judges.pop(), policies={name: fingerprint.asked for name, fingerprint in taken.items()})
+    ((judge, dtype),) = judges.items()
+    policies = {name: fingerprint.asked for name, fingerprint in taken.items()}
+    return Origin(judge=judge, dtype=dtype, policies=policies)

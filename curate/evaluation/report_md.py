@@ -37,6 +37,9 @@ def score_table(assessments: Sequence[Assessment]) -> str:
     rows += [
         [TITLES[name], *(_with_interval(a.areas[name], a.area_intervals[name]) for a in assessments)] for name in AREAS
     ]
+    formats = [a.origin.dtype if a.origin else "" for a in assessments]
+    if any(formats):
+        rows.append(["computed in", *formats])  # two formats of one model are two judges
     return _table(["", *(a.name for a in assessments)], rows)
 
 

@@ -53,7 +53,7 @@ def check_calibration(
 
 
 def _check_one(calibration: Calibration, name: str, fingerprint: Fingerprint) -> None:
-    if calibration.judge != fingerprint.judge:
+    if calibration.judge not in fingerprint.judges:
         raise InputError(
             f"filter.calibration: was fitted on another model or engine (judge {calibration.judge}) than this run's "
             f"(judge {fingerprint.judge}); fit one on this model's answers, or set filter.calibration=null"

@@ -6,7 +6,6 @@ template. Both are written beside their place and moved there whole.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 import yaml
 from huggingface_hub import save_torch_state_dict
 
+from curate.models import checkpoint_dtype
 from curate.released_keys import released
 from curate.settings import ModelSettings
 from curate.tuning.checkpoint import Checkpoint
@@ -86,9 +86,7 @@ def _without_tied(weights: Mapping[str, torch.Tensor], source: Checkpoint) -> di
 
 
 def _dtype(source: Path) -> torch.dtype:
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    name = config.get("dtype") or config.get("torch_dtype") or "float32"
-    dtype = getattr(torch, name)
+    dtype = getattr(torch, checkpoint_dtype(source))
     assert isinstance(dtype, torch.dtype)
     return dtype
 

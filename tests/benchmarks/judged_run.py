@@ -39,7 +39,7 @@ def write_judged_run(folder: Path, shards: int) -> Path:
     store = LocalStore(folder)
     settings = compose_settings(["+dataset=laion_subset", "dataset.label=null", "engine=fake", f"output.dir={folder}"])
     refs = [_shard(number) for number in range(shards)]
-    open_run(store, settings, plan_of(refs, None), {POLICY: Fingerprint(digest="f", parts={})})
+    open_run(store, settings, plan_of(refs, None), {POLICY: Fingerprint(digest="f", parts={})}, None)
     templates = [_file(seed) for seed in range(min(shards, DIFFERENT))]
     for place in (annotation_name(POLICY, "x"), commit_name(POLICY, "x")):
         (folder / place).parent.mkdir(parents=True)
