@@ -29,6 +29,8 @@ NAMES = (
     "filtering",
     "feeding",
     "startup",
+    "formats",
+    "threads",
     "end_to_end",
     "contenders",
     "savings",

@@ -13,8 +13,9 @@ import yaml
 
 from curate.asking import questions_of
 from curate.config import compose_settings
-from curate.engines.vllm_args import environment
+from curate.engines import vllm_args
 from curate.policy import Policy
+from curate.running import settle_dtype
 from curate.settings import Settings
 from curate.types import Question
 from tests.benchmarks.timed_job import Times, run_job
@@ -43,8 +44,8 @@ Verdicts = Mapping[str, Judged]
 
 
 def judge_settings(*overrides: str) -> Settings:
-    """Settings as `curate run` would have them; the data set does not matter to who asks."""
-    return compose_settings(["+dataset=laion_subset", *overrides])
+    """Settings as `curate run` would have them in a new folder; the data set does not matter to who asks."""
+    return settle_dtype(compose_settings(["+dataset=laion_subset", *overrides]), recorded=None)
 
 
 def question(settings: Settings) -> Question:
@@ -55,15 +56,25 @@ def question(settings: Settings) -> Question:
 
 def engine_environment(**changes: str) -> dict[str, str]:
     """This process's environment with the variables that curate starts vLLM's processes with."""
-    chosen = {n: v for n, v in environment(cpu=True).items() if n not in os.environ or n == "OMP_NUM_THREADS"}
+    chosen = {n: v for n, v in vllm_args.environment(cpu=True).items() if n not in os.environ or n == "OMP_NUM_THREADS"}
     return {**os.environ, **chosen, "VLLM_LOGGING_LEVEL": "ERROR", "TOKENIZERS_PARALLELISM": "false", **changes}
 
 
-def curate_job(folder: Path, shards: str, *overrides: str, dataset: str = "laion_subset") -> tuple[Times, Verdicts]:
-    """Judge `shards` as a user does, in a new process; when it reached what, and the rows of one policy."""
+def curate_job(
+    folder: Path,
+    shards: str,
+    *overrides: str,
+    dataset: str = "laion_subset",
+    environment: Mapping[str, str] | None = None,
+) -> tuple[Times, Verdicts]:
+    """Judge `shards` as a user does, in a new process; when it reached what, and the rows of one policy.
+
+    Its variables are this process's but for the number of threads, which curate chooses, and those in `environment`.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = [f"+dataset={dataset}", f"dataset.shards={shards}", *overrides]
-    times = run_job(folder, *arguments, environment={n: v for n, v in os.environ.items() if n != "OMP_NUM_THREADS"})
+    inherited = {n: v for n, v in os.environ.items() if n != "OMP_NUM_THREADS"}
+    times = run_job(folder, *arguments, environment={**inherited, **(environment or {})})
     policy = min(path.name for path in folder.glob("annotations/*"))
     names = [f.name for f in fields(Judged)]
     return times, {str(row["key"]): Judged(**{n: row[n] for n in names}) for row in rows(folder, policy)}

@@ -38,7 +38,7 @@ class ModelCard:
         path = str(resolve_model_path(settings.model))
         self._processor = AutoProcessor.from_pretrained(path)
         self._processor.tokenizer.padding_side = "left"
-        self._model = AutoModelForImageTextToText.from_pretrained(path, dtype="auto").eval()
+        self._model = AutoModelForImageTextToText.from_pretrained(path, dtype=settings.model.dtype).eval()
         self._question = question(settings)
         self._text = prompt_of(settings, self._question)
         self._inference = torch.inference_mode

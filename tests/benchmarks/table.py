@@ -76,7 +76,8 @@ def _repetitions(result: dict[str, Any]) -> int:
 
 def _machine(machine: dict[str, Any]) -> str:
     memory = f", {machine['memory_gb']:.0f} GB" if "memory_gb" in machine else ""
-    return f"{machine['cores']} cores ({machine.get('processor') or machine['machine']}){memory}."
+    flags = "".join(f", {flag}" for flag in machine.get("flags", []))
+    return f"{machine['cores']} cores ({machine.get('processor') or machine['machine']}{flags}){memory}."
 
 
 def _number(value: object) -> str:
