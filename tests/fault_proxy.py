@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 from tests.http_server import serving
+from tests.waiting import HANG_SECONDS
 
 FAULTS = ("lost request", "lost answer", "cut answer", "500 burst", "503 burst", "slow")
 _BURST = 4
@@ -98,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, headers, answer)
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = http.client.HTTPConnection(self.upstream, timeout=HANG_SECONDS)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.waiting import HANG_SECONDS
+
 
 def picture(seed: int, *, size: tuple[int, int] = (48, 32), kind: str = "JPEG") -> bytes:
     """A picture that no other seed has."""
@@ -55,7 +57,9 @@ def environment(**extra: str) -> dict[str, str]:
 
 def curate(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and check its exit code."""
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(), timeout=300)
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(), timeout=HANG_SECONDS
+    )
     assert done.returncode == code, f"exit code {done.returncode}, not {code}:\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -64,6 +68,12 @@ def fake_run(shards: str, folder: Path, *more: str) -> list[str]:
     """Arguments of a run with the fake engine in this process's own threads."""
     engine = [] if any(m.startswith("engine=") for m in more) else ["engine=fake", "engine.workers=0"]
     return ["run", "+dataset=laion_subset", f"dataset.shards={shards}", f"output.dir={folder}", *engine, *more]
+
+
+def judged(folder: Path) -> dict[str, int]:
+    """Rows that each worker produced itself, as its last heartbeat has it, by worker."""
+    beats = {path.stem: json.loads(path.read_bytes()) for path in folder.glob("work/workers/*.json")}
+    return {worker: beat["progress"].get("rows", 0) for worker, beat in beats.items()}
 
 
 def annotation_files(folder: Path) -> dict[str, bytes]:

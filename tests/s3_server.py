@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -24,8 +23,9 @@ from pathlib import Path
 
 import s3fs
 
+from tests.waiting import wait_until
+
 KEY, SECRET = "curate-tests", "not-a-secret"
-START_SECONDS = 60
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
           "s3.port", "s3.port.grpc")  # fmt: skip
 _PR_SET_PDEATHSIG = 1
@@ -84,7 +84,13 @@ def running(binary: str, folder: Path) -> Iterator[S3Server]:
         )
     try:
         server = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
-        _wait(server, process, folder / "log")
+        wait_until(
+            lambda: _answers(server),
+            "the S3 server did not answer",
+            alive=process,
+            every=0.2,
+            details=lambda: (folder / "log").read_text()[-3000:],
+        )
         yield server
     finally:
         process.send_signal(signal.SIGKILL)
@@ -94,15 +100,6 @@ def running(binary: str, folder: Path) -> Iterator[S3Server]:
 def _end_with_parent() -> None:
     """Linux kills this process when the one that started it ends, however that was."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if _answers(server):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"the S3 server did not start:\n{log.read_text()[-3000:]}")
 
 
 def _answers(server: S3Server) -> bool:

@@ -6,10 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import HANG_SECONDS, wait_until
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 
@@ -62,28 +63,28 @@ def slurm_cluster(folder: Path) -> Iterator[None]:
     _start_munge()
     daemons = [subprocess.Popen(["slurmctld", "-D", "-i"]), subprocess.Popen(["slurmd", "-D"])]
     try:
-        _wait(lambda: "idle" in output("sinfo", "-h", "-o", "%T"), 60, "the node is not idle")
+        _wait(lambda: "idle" in output("sinfo", "-h", "-o", "%T"), "the node was not idle")
         yield
     finally:
         subprocess.run(["scancel", "--full", "--partition=low", "--partition=high"], check=False, capture_output=True)
         for daemon in reversed(daemons):
             daemon.terminate()
-            daemon.wait(timeout=30)
+            daemon.wait(timeout=HANG_SECONDS)
 
 
 def output(*arguments: str) -> str:
     """What a SLURM command prints; its errors too."""
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
     return done.stdout + done.stderr
 
 
-def wait_for_end(jobs: list[str], seconds: float = 300) -> None:
+def wait_for_end(jobs: list[str]) -> None:
     """Wait until none of `jobs` is queued or running."""
-    _wait(lambda: not output("squeue", "-h", "-j", ",".join(jobs)).strip(), seconds, "jobs are still in the queue")
+    _wait(lambda: not output("squeue", "-h", "-j", ",".join(jobs)).strip(), "jobs did not leave the queue")
 
 
 def _start_munge() -> None:
-    if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
+    if _munge_answers():
         return
     for path in ("/run/munge", "/var/log/munge", "/var/lib/munge"):
         Path(path).mkdir(exist_ok=True)
@@ -92,11 +93,12 @@ def _start_munge() -> None:
         subprocess.run(["mungekey", "--create"], check=True)
         shutil.chown("/etc/munge/munge.key", "munge", "munge")
     subprocess.run(["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", "--force"], check=True)
-    _wait(lambda: subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0, 20, "no munge")
+    _wait(_munge_answers, "munge did not answer")
 
 
-def _wait(condition, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} after {seconds:.0f} s:\n{output('squeue')}\n{output('sinfo')}"
-        time.sleep(0.5)
+def _munge_answers() -> bool:
+    return subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0
+
+
+def _wait(met: Callable[[], object], what: str) -> None:
+    wait_until(met, what, every=0.5, details=lambda: f"{output('squeue')}\n{output('sinfo')}")

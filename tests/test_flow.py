@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from curate.flow import Gate, GateClosed, in_thread, uninterrupted
+from tests.waiting import HANG_SECONDS
 
 
 async def through(gate, nbytes, peak):
@@ -29,7 +30,7 @@ def run_many(gate, sizes):
     peak = {"items": 0, "bytes": 0, "most_items": 0, "most_bytes": 0}
 
     async def main():
-        await asyncio.wait_for(asyncio.gather(*(through(gate, n, peak) for n in sizes)), 10)
+        await asyncio.wait_for(asyncio.gather(*(through(gate, n, peak) for n in sizes)), HANG_SECONDS)
 
     asyncio.run(main())
     return peak
@@ -59,7 +60,7 @@ def test_closing_wakes_those_who_wait():
         await asyncio.sleep(0)
         gate.close()
         with pytest.raises(GateClosed):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, HANG_SECONDS)
         inside.leave()
         with pytest.raises(GateClosed):
             await gate.enter()
@@ -92,7 +93,7 @@ def test_a_cancelled_reader_leaves_no_thread_in_what_it_reads():
     def slow():
         try:
             reading.set()
-            go_on.wait(10)
+            go_on.wait(HANG_SECONDS)
             yield 1
         finally:
             closed.append(True)
@@ -104,7 +105,7 @@ def test_a_cancelled_reader_leaves_no_thread_in_what_it_reads():
 
     async def main():
         task = asyncio.create_task(read())
-        await asyncio.to_thread(reading.wait, 10)
+        await asyncio.to_thread(reading.wait, HANG_SECONDS)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()

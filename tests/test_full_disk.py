@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import subprocess
-import time
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +13,7 @@ from curate.filtering.sinking import sink, spill
 from tests.jobs import command, curate, environment, fake_run, write_tar
 from tests.scale_of_trials import full_or_share
 from tests.storage_faults import leftovers, tables
+from tests.waiting import HANG_SECONDS, wait_until
 
 SHARDS = "{00000..00002}.tar"
 PAGE = 4096
@@ -96,12 +96,10 @@ def test_a_disk_that_turns_read_only(disk, shards, expected):
     run = disk.folder / "run"
     arguments = fake_run(f"{shards}/{SHARDS}", run, "engine.args.latency=0.1", "engine.max_requests=2", "job.lease=1")
     process = subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(run.glob("work/claims/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    while mount("-o", "remount,ro", str(disk.folder), check=False):
-        time.sleep(0.01)
-    _, errors = process.communicate(timeout=60)
+    wait_until(lambda: list(run.glob("work/claims/*")), "no shard was claimed", alive=process)
+    read_only = ("-o", "remount,ro", str(disk.folder))
+    wait_until(lambda: mount(*read_only, check=False) == 0, "the disk did not turn read-only", every=0.01)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 2, errors
     assert errors.count("\n") == 1, errors
     assert "make it writable" in errors

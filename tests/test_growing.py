@@ -23,6 +23,7 @@ from curate.settings import EngineSettings, ModelSettings
 from curate.testing.fake_engine import FakeEngine
 from curate.types import Answer, Question, Sample
 from tests.jobs import picture
+from tests.waiting import HANG_SECONDS
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10_000)
 QUESTION = Question(policy="p", text="t", categories=("O1: A", "NA: None applying"), violable=("O1: A",))
@@ -106,7 +107,7 @@ class Scene:
     lanes: int = 0
 
     async def until(self, done, *, begun=lambda: True) -> None:
-        """Feed until `done`, or for two minutes at most; what may add processes looks on once it has `begun`."""
+        """Feed until `done`, unless that hangs; what may add processes looks on once it has `begun`."""
         metered = MeteredEngine(self.engine, self.meter)
         async with PreparerPool(self.factory, LIMITS, workers=1, most=self.most) as pool:
             self.meter.levels[Gauge.PREPARERS].change(1)
@@ -129,7 +130,7 @@ class Scene:
 
 
 async def _wait(met) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_SECONDS
     while not met() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
 

@@ -20,6 +20,7 @@ import webdataset
 from source_cases import dataset, picture, read
 
 from curate.planning import make_plan
+from tests.waiting import HANG_SECONDS
 
 IMG2DATASET = Path(__file__).parents[1] / ".cache" / "img2dataset" / "bin" / "img2dataset"
 COUNT = 11
@@ -66,7 +67,7 @@ def shards(server: str, tmp_path: Path) -> Path:
     ]  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     environment["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=HANG_SECONDS)
     return tmp_path / "shards"
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from curate.filtering.in_order import in_order
+from tests.waiting import HANG_SECONDS
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -19,7 +20,7 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_several_items_are_worked_on_at_once():
-    together = threading.Barrier(4, timeout=30)
+    together = threading.Barrier(4, timeout=HANG_SECONDS)
     assert len(list(in_order(lambda _: together.wait(), range(8), lanes=4))) == 8
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.jobs import curate, fake_run, write_shards
 from tests.kills import differences, trial
 from tests.scale_of_trials import full_or_share
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -39,5 +40,5 @@ def fresh_process():
 def test_killed_workers_leave_the_same_tables(shards, undisturbed, tmp_path, fresh_process, seed):
     # Every third trial decodes in worker processes, which must end with their parent.
     workers = "engine.workers=1" if seed % 3 == 2 else "engine.workers=0"
-    fresh_process.submit(trial, seed, shards, tmp_path / "run", workers).result(timeout=300)
+    fresh_process.submit(trial, seed, shards, tmp_path / "run", workers).result(timeout=HANG_SECONDS)
     assert differences(tmp_path / "run", undisturbed) == []

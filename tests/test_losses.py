@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ import pytest
 from curate import journal, window
 from curate.window import BACKLOG, PATIENCE_SECONDS, Backlog, Window
 from tests.jobs import environment, fake_run, picture, rows, write_tar
+from tests.waiting import HANG_SECONDS, wait_until
 
 EACH, STUCK = 1_400, 900
 
@@ -48,13 +48,15 @@ def noted(notes: Path) -> list[str]:
 
 
 def wait_until_stuck(worker: subprocess.Popen[bytes], notes: Path) -> list[str]:
-    """Until nothing more is judged; the most that can be unsaved is so then."""
-    before: list[str] = []
-    while not before or len(noted(notes)) > len(before):
-        assert worker.poll() is None
-        before = noted(notes)
-        time.sleep(1)
-    return before
+    """Until nothing more is judged; the most that can be unsaved is so then. A pause before that is none."""
+    counts = [0]
+
+    def is_stuck() -> bool:
+        counts.append(len(noted(notes)))
+        return counts[-1] == counts[-2] >= 2 * STUCK + BACKLOG // 2
+
+    wait_until(is_stuck, "judging did not go on behind the slow pictures, or did not end", alive=worker, every=1)
+    return noted(notes)
 
 
 @pytest.mark.slow
@@ -70,8 +72,7 @@ def test_a_kill_costs_less_than_1000_images_even_where_a_slow_one_holds_up_the_o
     judged = wait_until_stuck(worker, first)
     worker.kill()
     worker.wait()
-    assert len(judged) >= 2 * STUCK + BACKLOG // 2
-    assert start(second, *arguments).wait(timeout=120) == 0
+    assert start(second, *arguments).wait(timeout=HANG_SECONDS) == 0
 
     twice = [digest for digest, times in Counter(judged + noted(second)).items() if times > 1]
     assert BACKLOG // 2 <= len(twice) <= 1000

@@ -23,6 +23,7 @@ from curate.preparing import Limits, PreparerPool, prepare
 from curate.reduction import Needed
 from curate.types import Failure, Question, Sample, Status
 from curate.worker_process import WorkerDied, WorkerProcess
+from tests.waiting import HANG_SECONDS, wait_until
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10_000)
 QUESTIONS = tuple(Question(policy=name, text=name, categories=("NA: None",), violable=()) for name in ("a", "b", "c"))
@@ -210,8 +211,7 @@ def test_the_question_behind_one_that_kills_is_answered(size):
     process.ask(1)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(process.ask, "die")
-        while process._last_answered.is_set():
-            time.sleep(0.001)
+        wait_until(lambda: not process._last_answered.is_set(), "nothing was asked", every=0.001)
         second = threads.submit(process.ask, bytes(size))
         with pytest.raises(WorkerDied, match="SIGKILL"):
             first.result()
@@ -241,8 +241,10 @@ def test_a_worker_killed_while_it_writes_is_noticed():
     process = WorkerProcess(big_or_killed)
     assert len(process.ask(10)) == 10
     process._pipe.send(2**22)
-    while psutil.Process(process._process.pid).status() != psutil.STATUS_SLEEPING or not process._pipe.poll():
-        time.sleep(0.01)
+    worker = psutil.Process(process._process.pid)
+    wait_until(
+        lambda: worker.status() == psutil.STATUS_SLEEPING and process._pipe.poll(), "it did not block", every=0.01
+    )
     os.kill(process._process.pid, signal.SIGKILL)
     process._pipe.send = lambda question: None  # it is asked already
     with pytest.raises(WorkerDied, match="SIGKILL"):
@@ -268,16 +270,17 @@ def test_workers_end_with_a_parent_that_is_killed():
             asyncio.run(main())
     """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], env=env, stdout=subprocess.PIPE, timeout=60, check=False
-    )
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, timeout=HANG_SECONDS, check=False)
     assert done.returncode == -signal.SIGKILL
-    worker = int(done.stdout)
-    for _ in range(500):
-        if not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"worker {worker} outlives its parent")
+    wait_until(lambda: has_ended(int(done.stdout)), "the worker outlived its parent", every=0.01)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_jpegs_are_reduced_to_what_the_renderer_needs_only_where_that_is_asked_for():

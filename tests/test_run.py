@@ -15,7 +15,19 @@ import time
 import pytest
 import webdataset
 
-from tests.jobs import annotation_files, command, curate, environment, fake_run, picture, rows, split_rows, write_tar
+from tests.jobs import (
+    annotation_files,
+    command,
+    curate,
+    environment,
+    fake_run,
+    judged,
+    picture,
+    rows,
+    split_rows,
+    write_tar,
+)
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -109,14 +121,12 @@ def test_a_killed_run_equals_an_undisturbed_one(shards, undisturbed, tmp_path, s
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_drained_run_says_so_and_goes_on(shards, undisturbed, tmp_path, number):
     folder = tmp_path / "run"
-    arguments = fake_run(f"{shards}/{{00000..00002}}.tar", folder, "engine.args.latency=0.1", "engine.max_requests=2")
+    slow = ("engine.args.latency=0.1", "engine.max_requests=2", "job.lease=1")  # a heartbeat every quarter of a second
+    arguments = fake_run(f"{shards}/{{00000..00002}}.tar", folder, *slow)
     process = subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("work/claims/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_until(lambda: any(judged(folder).values()), "no sample was judged", alive=process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 75, errors
     assert "run the same command again" in errors
     assert list(folder.glob("work/claims/*")) == []
@@ -129,7 +139,7 @@ def test_the_number_of_workers_changes_nothing(shards, undisturbed, tmp_path):
     folder = tmp_path / "run"
     arguments = ["annotate", *fake_run(f"{shards}/{{00000..00002}}.tar", folder, *SLOW)[1:]]
     workers = [subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.DEVNULL) for _ in range(3)]
-    assert [w.wait(timeout=120) for w in workers] == [0, 0, 0]
+    assert [w.wait(timeout=HANG_SECONDS) for w in workers] == [0, 0, 0]
     assert annotation_files(folder) == annotation_files(undisturbed)
 
 

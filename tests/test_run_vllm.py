@@ -19,14 +19,18 @@ from PIL import Image
 
 from curate.asking import questions_of
 from curate.config import compose_settings
+from curate.engines.dtype import cpu_flags, fastest
 from curate.resources import packaged
 from tests.jobs import command, curate, environment, rows, split_rows
 from tests.vllm_equality import compare
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm
 
 TARS = [packaged(f"data/laion_subset/0000{n}.tar") for n in range(4)]
 PARQUET = packaged("data/laion_subset/images-00004.parquet")
+FASTEST = fastest(cpu_flags())
+(OTHER,) = {"float32", "bfloat16"} - {FASTEST}
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif")
 
 
@@ -116,6 +120,25 @@ def test_the_output_shows_what_came_out_and_what_the_safeguard_cannot_do(finishe
     assert [line for line in done.stderr.splitlines() if " images" not in line] == [], "third parties are not heard"
 
 
+def test_the_summary_says_in_which_number_format(finished):
+    assert f"300 samples judged by builtin in {FASTEST}\n" in finished[1].stdout
+
+
+def test_the_other_number_format_rates_alike_and_a_run_begun_in_it_goes_on_in_it(finished, tmp_path):
+    folder = tmp_path / "run"
+    first = ("+dataset=laion_subset", f"output.dir={folder}", "dataset.limit=90")
+    curate("annotate", *first, f"model.dtype={OTHER}")
+    compare(rows(folder), rows(finished[0])[:90])
+
+    before = rows(folder)
+    for name in ("annotations", "commits"):
+        max(folder.glob(f"{name}/*/*")).unlink()
+    done = curate("run", *first)
+    assert f"90 samples judged by builtin in {OTHER}\n" in done.stdout
+    assert (f"computing in {OTHER}, for which this CPU has no instructions" in done.stdout) == (OTHER == "bfloat16")
+    compare(rows(folder), before)
+
+
 def test_running_again_starts_no_engine(finished, monkeypatch):
     """With a package of that name that cannot be imported, vLLM would be missed if anything asked for it."""
     blocked = finished[0].parent / "blocked"
@@ -143,17 +166,20 @@ def start(folder, *more):
                             start_new_session=True)  # fmt: skip
 
 
-def wait_for_commits(folder, count):
-    deadline = time.monotonic() + 300
-    while len(list(folder.glob("commits/*/*"))) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def wait_for_commits(process, folder, count):
+    wait_until(
+        lambda: len(list(folder.glob("commits/*/*"))) >= count,
+        f"fewer than {count} shards were finished",
+        alive=process,
+        every=0.1,
+    )
 
 
+@pytest.mark.timeout(3600)  # three runs one after the other, and perhaps the undisturbed one before them
 def test_a_killed_and_a_drained_run_equals_an_undisturbed_one(finished, tmp_path):
     folder = tmp_path / "run"
     process = start(folder)
-    wait_for_commits(folder, 1)
+    wait_for_commits(process, folder, 1)
     time.sleep(random.Random(1).uniform(0, 2))
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -161,9 +187,9 @@ def test_a_killed_and_a_drained_run_equals_an_undisturbed_one(finished, tmp_path
     assert after_the_kill < 5
 
     process = start(folder)
-    wait_for_commits(folder, after_the_kill + 1)
+    wait_for_commits(process, folder, after_the_kill + 1)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 75, errors
     assert "engine" not in errors, "Ctrl-C reaches the whole group, and the engine must go on until the drain ends"
 
@@ -175,18 +201,21 @@ def test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight(tmp_p
     """As SLURM ends a job step: every process of it is signalled, the engine's own too."""
     folder = tmp_path / "run"
     process = start(folder)
-    wait_for_commits(folder, 1)
+    wait_for_commits(process, folder, 1)
     family = family_of(process.pid)
     os.killpg(process.pid, signal.SIGTERM)
     for member in family:
         member.send_signal(signal.SIGTERM)
     born = set()
-    while process.poll() is None:
-        born |= family_of(process.pid) - family
-        time.sleep(0.05)
+
+    def has_ended():
+        born.update(family_of(process.pid) - family)
+        return process.poll() is not None
+
+    wait_until(has_ended, "the run did not end")
     assert process.returncode == 75, process.stderr.read()
     assert not born, "an engine that died of it would have been started again"
-    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert psutil.wait_procs(family, timeout=HANG_SECONDS)[1] == []
     (heartbeat,) = folder.glob("work/workers/*.json")
     kept = [*folder.glob("annotations/*/*.parquet"), *folder.glob("work/parts/*/*/*.parquet")]
     judged = json.loads(heartbeat.read_bytes())["progress"]["rows"]
@@ -198,7 +227,7 @@ def test_two_engines_on_cores_of_their_own_give_the_rows_of_one(finished, tmp_pa
     folder = tmp_path / "run"
     process = start(folder, "engine.processes=2")
     cores = wait_for_engines(process, 2)
-    assert process.wait(timeout=300) == 0, process.stderr.read()
+    assert process.wait(timeout=HANG_SECONDS) == 0, process.stderr.read()
     assert len(cores) == 2
     assert not set.intersection(*cores)
     assert len({json.loads(path.read_bytes())["worker"] for path in folder.glob("commits/*/*.json")}) == 2
@@ -207,12 +236,13 @@ def test_two_engines_on_cores_of_their_own_give_the_rows_of_one(finished, tmp_pa
 
 def wait_for_engines(process, count):
     """The cores of each engine, once there are so many; one may be up long before the other."""
-    deadline = time.monotonic() + 300
     cores = []
-    while len(cores) < count and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        cores = [set(p.cpu_affinity()) for p in family_of(process.pid) if p.name().startswith("VLLM::EngineCor")]
+
+    def are_up():
+        cores[:] = [set(p.cpu_affinity()) for p in family_of(process.pid) if p.name().startswith("VLLM::EngineCor")]
+        return len(cores) >= count
+
+    wait_until(are_up, f"no {count} engines ran at once", alive=process, every=0.1)
     return cores
 
 

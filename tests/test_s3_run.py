@@ -19,6 +19,7 @@ from tests.jobs import command, curate, environment, fake_run, picture, write_ta
 from tests.s3_server import S3Server, bucket
 from tests.scale_of_trials import full_or_share
 from tests.storage_faults import tables
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.s3
 
@@ -101,14 +102,13 @@ def test_killed_workers_in_a_bucket_are_replaced(s3_server, place, expected, tmp
     run = f"{place}/killed"
     arguments = ["annotate", *fake_run(f"{place}/data/{SHARDS}", run, "engine.args.latency=0.1", "job.lease=2")[1:]]
     first = subprocess.Popen([*command(*arguments), "engine.max_requests=2"], env=environment())
-    deadline = time.monotonic() + 60
-    while not s3_server.files().glob(f"{run}/work/claims/*") and time.monotonic() < deadline:
-        time.sleep(0.1)
+    claims = f"{run}/work/claims/*"
+    wait_until(lambda: s3_server.files().glob(claims), "no shard was claimed", alive=first, every=0.1)
     time.sleep(0.5)
     first.send_signal(signal.SIGKILL)
     first.wait()
     others = [subprocess.Popen(command(*arguments), env=environment()) for _ in range(2)]
-    assert [other.wait(timeout=120) for other in others] == [0, 0]
+    assert [other.wait(timeout=HANG_SECONDS) for other in others] == [0, 0]
     curate("filter", f"output.dir={run}")
     assert fetched(s3_server, run, tmp_path / "run") == expected
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -28,6 +27,7 @@ from curate.errors import EngineDead, InputError, RequestRejected
 from curate.settings import EngineSettings, ModelSettings
 from curate.types import Question, Rating
 from curate.verdicts import parse_answer
+from tests.waiting import HANG_SECONDS, wait_until
 
 CATEGORIES = ("O1: Hate, Humiliation, Harassment", "O2: Violence, Harm, or Cruelty", "NA: None applying")
 QUESTION = Question(policy="p", text="Assess the image.", categories=CATEGORIES, violable=CATEGORIES[:2])
@@ -91,7 +91,7 @@ async def running(script: Script):
         await runner.cleanup()
 
 
-def engine(url, *, dialect="vllm", retries=2, back_off=0.001, timeout=5.0, **model) -> ServerEngine:
+def engine(url, *, dialect="vllm", retries=2, back_off=0.001, timeout=HANG_SECONDS, **model) -> ServerEngine:
     args = {"dialect": dialect, "retries": retries, "back_off": back_off}
     settings = EngineSettings(name="server", url=url, timeout=timeout, max_requests=4, args=args)
     return ServerEngine(ModelSettings(name="guard", **{"path": "guard", **model}), settings)
@@ -249,12 +249,14 @@ def test_what_no_server_answers_means_a_dead_engine(answer):
 
 def test_no_more_connections_than_requests_allowed():
     inside, most = 0, 0
+    together = asyncio.Barrier(4)
 
     async def count(request):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await asyncio.sleep(0.02)
+        await together.wait()  # as many as are allowed, however slowly they come
+        await asyncio.sleep(0.02)  # for one more, were it allowed
         inside -= 1
         return web.json_response(completion())
 
@@ -363,9 +365,13 @@ def vllm_server(tmp_path_factory):
             command, env={**os.environ, **env}, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            while not answers(f"{url}/models"):
-                assert process.poll() is None, log.read_text()[-3000:]
-                time.sleep(0.5)
+            wait_until(
+                lambda: answers(f"{url}/models"),
+                "vLLM's server did not answer",
+                alive=process,
+                every=0.5,
+                details=lambda: log.read_text()[-3000:],
+            )
             yield url
         finally:
             os.killpg(process.pid, signal.SIGKILL)
@@ -380,7 +386,7 @@ def answers(url: str) -> bool:
 
 def judge_at(url: str, pictures, question=QUESTION, **model):
     async def scenario():
-        judged = engine(url, timeout=300, **model)
+        judged = engine(url, timeout=HANG_SECONDS, **model)
         try:
             await judged.start()
             payloads = [PngRenderer().render(picture, "", question) for picture in pictures]

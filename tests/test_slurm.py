@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.s3_server import bucket
 from tests.scale_of_trials import FULL
 from tests.slurm_cluster import missing, output, slurm_cluster, wait_for_end
 from tests.storage_faults import tables
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slurm,
@@ -44,10 +44,12 @@ def running(job):
 
 
 def wait_for_claims(folder, count):
-    deadline = time.monotonic() + 120
-    while len(list(folder.glob("work/claims/*"))) < count:
-        assert time.monotonic() < deadline, output("squeue")
-        time.sleep(0.2)
+    wait_until(
+        lambda: len(list(folder.glob("work/claims/*"))) >= count,
+        f"fewer than {count} shards were claimed",
+        every=0.2,
+        details=lambda: output("squeue"),
+    )
 
 
 def test_a_disturbed_array_equals_a_local_run(shards, tmp_path):
@@ -98,7 +100,7 @@ def test_a_task_drains_before_its_time_limit_and_goes_on(shards, tmp_path):
     slow = ("engine.args.latency=1.2", "engine.max_requests=4", "engine.shards_in_flight=1")
     # SLURM counts in minutes: a limit of one, the signal up to sixty seconds before it.
     array, finish = submit(shards, folder, "job.tasks=2", "job.time=1", "job.drain_seconds=30", *slow)
-    wait_for_end([array, finish], 500)
+    wait_for_end([array, finish])
     logs = "\n".join(p.read_text() for p in (folder / "jobs" / "logs").iterdir())
     assert "back into the queue" in logs
     assert len(rows(folder)) == 320, logs

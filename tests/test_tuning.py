@@ -6,7 +6,6 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from curate.testing import tiny_models
 from curate.tuning.encoding import Encoder
 from curate.tuning.history import read_history
 from curate.verdicts import parse_answer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.vllm
 
@@ -140,9 +140,8 @@ def test_a_killed_tuning_goes_on_as_if_it_had_not_been(tuned: Tuned, tmp_path: P
     arguments = tuned.arguments(tmp_path / "killed")
     command = [sys.executable, "-m", "curate", "tune", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        while not list(tmp_path.glob("killed/checkpoints/step-*")):
-            assert process.poll() is None, process.stderr.read().decode()
-            time.sleep(0.01)
+        checkpoints = "killed/checkpoints/step-*"
+        wait_until(lambda: list(tmp_path.glob(checkpoints)), "no checkpoint was written", alive=process, every=0.01)
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "killed" / "model.yaml").exists()
     assert main(arguments) is ExitCode.DONE

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-from tests.jobs import annotation_files, curate, environment, fake_run, write_shards
+from tests.jobs import annotation_files, curate, environment, fake_run, judged, write_shards
+from tests.waiting import HANG_SECONDS, wait_until
 
 NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child"]
 
@@ -59,27 +58,17 @@ def host(hours, *arguments):
     return subprocess.Popen(command, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
-def judged(folder):
-    """Rows that each worker produced itself, by worker."""
-    beats = {p.stem: json.loads(p.read_text()) for p in folder.glob("work/workers/*.json")}
-    return {worker: beat["progress"].get("rows", 0) for worker, beat in beats.items()}
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 SLOW = ("engine.args.latency=0.05", "engine.max_requests=2", "engine.shards_in_flight=1")
+SLOWER = ("engine.args.latency=0.2", *SLOW[1:])
+"""Enough work for two, even if one starts a good while after the other."""
 
 
 def test_clocks_two_hours_apart_do_not_break_a_lease(shards, undisturbed, tmp_path):
     folder = tmp_path / "run"
-    arguments = fake_run(shards, folder, *SLOW, "job.lease=5")[1:]
+    # A lease that outlasts any pause of a busy machine, and is short beside the hours.
+    arguments = fake_run(shards, folder, *SLOWER, "job.lease=60")[1:]
     workers = [host(1, *arguments), host(-1, *arguments)]
-    assert [w.wait(timeout=120) for w in workers] == [0, 0], [w.stderr.read() for w in workers]
+    assert [w.wait(timeout=HANG_SECONDS) for w in workers] == [0, 0], [w.stderr.read() for w in workers]
     assert annotation_files(folder) == annotation_files(undisturbed)
     assert sum(judged(folder).values()) == 180, "no sample was judged twice, so no live worker lost a claim"
     assert min(judged(folder).values()) > 0, "both had work"
@@ -89,11 +78,11 @@ def test_a_worker_that_wakes_up_after_its_lease_spoils_nothing(shards, undisturb
     folder = tmp_path / "run"
     arguments = fake_run(shards, folder, *SLOW, "job.lease=2")[1:]
     sleeper = host(0, *arguments)
-    wait_for(lambda: list(folder.glob("work/claims/*")))
+    wait_until(lambda: list(folder.glob("work/claims/*")), "no shard was claimed", alive=sleeper)
     os.killpg(sleeper.pid, signal.SIGSTOP)
-    assert host(0, *arguments).wait(timeout=120) == 0
+    assert host(0, *arguments).wait(timeout=HANG_SECONDS) == 0
     finished = annotation_files(folder)
     assert finished == annotation_files(undisturbed)
     os.killpg(sleeper.pid, signal.SIGCONT)
-    assert sleeper.wait(timeout=60) == 0, sleeper.stderr.read()
+    assert sleeper.wait(timeout=HANG_SECONDS) == 0, sleeper.stderr.read()
     assert annotation_files(folder) == finished

@@ -14,6 +14,7 @@ import pytest
 from tests.jobs import command, curate, environment, rows, write_shards
 from tests.scale_of_trials import full_or_share
 from tests.vllm_equality import compare
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.vllm
 
@@ -45,7 +46,7 @@ def test_a_run_killed_at_a_random_moment_goes_on_to_the_same_rows(shards, undist
         time.sleep(0.05)
     victim = (engine_of(process.pid) if seed % 2 else None) or process
     victim.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
     if process.returncode != 0:
         assert victim is process or b"Traceback" not in errors, errors.decode()
         curate(*run(shards, tmp_path / "run"))

@@ -37,7 +37,7 @@ def settings(path: Path, architecture: str, **others: Any) -> ModelSettings:
 
 
 def engine_settings(**others: Any) -> EngineSettings:
-    return EngineSettings.model_validate({"kv_cache_gib": 0.25, "timeout": 120.0, **others})
+    return EngineSettings.model_validate({"kv_cache_gib": 0.25, "timeout": 900.0, **others})
 
 
 def pictures(count: int) -> list[Image.Image]:
