@@ -125,7 +125,7 @@ def _cpu_args(engine: EngineSettings) -> dict[str, Any]:
         "enforce_eager": True,
         "kv_cache_memory_bytes": int((engine.kv_cache_gib or 1.0) * _GIB),
         "block_size": 32,
-        "max_num_seqs": engine.max_num_seqs or 64,
+        "max_num_seqs": engine.max_num_seqs or 128,
     }
 
 

@@ -37,7 +37,7 @@ def run(folder: Path) -> Result:
         "they spin a thousand times": ({SPIN: "1000"}, []),
         "they spin a hundred thousand times": ({SPIN: "100000"}, []),
         "batches of 32": ({}, [f"{SEQUENCES}=32"]),
-        "batches of 128": ({}, [f"{SEQUENCES}=128"]),
+        "batches of 64": ({}, [f"{SEQUENCES}=64"]),
         "4,096 tokens a step": ({}, [f"{STEP}=4096"]),
         "keys and values in blocks of 128": ({}, ["+engine.args.block_size=128"]),
     }
