@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,25 @@ def test_what_a_cpu_computes_fastest_with_is_taken_whatever_the_weights_are_stor
 def test_a_gpu_takes_the_checkpoints_own_where_that_is_no_float32(tmp_path, machine, config, expected):
     machine(None)
     assert settled(checkpoint(tmp_path / "m", config), VLLM).dtype == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("echo 9.0; echo 8.0", "bfloat16"),
+        ("echo 9.0; echo 7.5", "float16"),
+        ("echo No devices", "bfloat16"),
+        ("exit 9", "bfloat16"),
+    ],
+)
+def test_a_gpu_too_old_for_bfloat16_takes_float16(tmp_path, machine, monkeypatch, told, expected):
+    """What the driver's own program prints, by a stand-in: there is no GPU here."""
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{told}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    machine(None)
+    assert settled(checkpoint(tmp_path / "m", {"dtype": "bfloat16"}), VLLM).dtype == expected
+    assert settled(checkpoint(tmp_path / "m", {"dtype": "float16"}), VLLM).dtype == "float16"
 
 
 def test_what_is_given_stays(tmp_path, machine):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from curate.engines.gpus import built_for_cpu
+from curate.engines.gpus import built_for_cpu, least_capability
 from curate.models import checkpoint_dtype, is_quantized, resolve_model_path, weight_bytes
 from curate.settings import EngineSettings, ModelSettings
 
@@ -22,6 +22,9 @@ BFLOAT16, FLOAT32 = "bfloat16", "float32"
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """How /proc/cpuinfo names instructions that multiply bfloat16 (the last on ARM); with none of them it is emulated."""
+
+BFLOAT16_CAPABILITY = 8.0
+"""CUDA compute capability from which on GPUs multiply bfloat16 (Ampere)."""
 
 _SIZES = {"float16": 2, BFLOAT16: 2, FLOAT32: 4}
 _MEMORY_SHARE = 0.7
@@ -32,7 +35,8 @@ def settled(model: ModelSettings, engine: EngineSettings) -> ModelSettings:
     """`model` with the format it is to be computed in; as it is where the format is given, or not ours to choose.
 
     A server computes as it was started, and the fake engine computes nothing. A GPU takes the checkpoint's own format,
-    and where that is float32, which vLLM halves by what the GPU can do, the choice stays vLLM's.
+    or float16 where that is bfloat16 and it is too old for it. Where that is float32, which vLLM halves by what the GPU
+    can do, the choice stays vLLM's.
 
     Raises:
         InputError: see `resolve_model_path`.
@@ -42,7 +46,7 @@ def settled(model: ModelSettings, engine: EngineSettings) -> ModelSettings:
     folder = resolve_model_path(model)
     own = checkpoint_dtype(folder)
     if not built_for_cpu():
-        return _with(model, AUTO if own == FLOAT32 else own)
+        return _with(model, AUTO if own == FLOAT32 else _on_gpu(own, least_capability()))
     if is_quantized(folder) or model.quantization is not None:
         return model  # its kernels decide what they multiply
     return _with(model, fastest(cpu_flags()) if _fits_in_float32(folder) else own)
@@ -77,6 +81,12 @@ def remarks(model: ModelSettings, engine: EngineSettings) -> Iterator[str]:
             if fits
             else "several times as slow as float32, for which this machine has too little memory"
         )
+
+
+def _on_gpu(own: str, capability: float | None) -> str:
+    """What vLLM's own "auto" comes to for weights in 16 bits; on new GPUs where none is seen, as on a login node."""
+    too_old = capability is not None and capability < BFLOAT16_CAPABILITY
+    return "float16" if own == BFLOAT16 and too_old else own
 
 
 @cache

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+
+_DRIVER_SECONDS = 30.0
 
 
 def visible_gpus() -> tuple[str, ...]:
@@ -19,6 +22,16 @@ def visible_gpus() -> tuple[str, ...]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = [str(n) for n in range(count)] if named is None else [name.strip() for name in named.split(",")]
     return tuple(names[:count])
+
+
+def least_capability() -> float | None:
+    """The lowest CUDA compute capability of this machine's GPUs, hidden ones too; None where the driver tells none."""
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_DRIVER_SECONDS).stdout
+        return min(map(float, told.split()), default=None)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def built_for_cpu() -> bool:
