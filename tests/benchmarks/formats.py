@@ -68,7 +68,7 @@ def _add_floor(result: Result, products: list[Product], gflop: float, dtype: str
     cores = len(os.sched_getaffinity(0))
     seconds = {threads: sum(_seconds(p, dtype, threads) for p in products) for threads in {1, cores}}
     name = f"floor: its products alone, {dtype}"
-    result.rates[name] = [1 / seconds[cores]] * REPEATS
+    result.rates[name] = [1 / seconds[cores]]
     result.notes[f"GFLOP/s of one core, {dtype}"] = gflop / seconds[1]
     result.notes[f"GFLOP/s of {cores} cores, {dtype}"] = gflop / seconds[cores]
     share = result.median(f"curate, {dtype}") / result.median(name)
