@@ -158,12 +158,17 @@ def _advice(found: str) -> str:
 
 def _digest(folder: Path) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
-    weights = [p for p in files if p.suffix in _WEIGHTS]
-    whole = sum(p.stat().st_size for p in weights) <= HASHED_WHOLE
+    return _digest_of(folder, tuple((p, (s := p.stat()).st_size, s.st_mtime_ns) for p in files))
+
+
+@cache
+def _digest_of(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Digest of files, each with its size and time of change: what did not change is read once in a process."""
+    weights = sum(size for path, size, _ in files if path.suffix in _WEIGHTS)
     digest = hashlib.sha256()
-    for path in files:
-        sampled = path in weights and not whole
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+    for path, size, _ in files:
+        sampled = path.suffix in _WEIGHTS and weights > HASHED_WHOLE
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
         for block in _samples(path) if sampled else _blocks(path):
             digest.update(block)
     return digest.hexdigest()

@@ -148,11 +148,15 @@ def test_a_person_is_told_of_what_is_unusual(tmp_path, machine):
 
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory):
-    return write_tar(tmp_path_factory.mktemp("data") / "00000.tar", range(6))
+    """A tar, and beside it a checkpoint in bfloat16 that takes no time to hash."""
+    folder = tmp_path_factory.mktemp("data")
+    checkpoint(folder / "model", {"dtype": "bfloat16"})
+    return write_tar(folder / "00000.tar", range(6))
 
 
 def settings_of(shard, folder, *more):
-    return compose_settings(["+dataset=laion_subset", f"dataset.shards={shard}", f"output.dir={folder}", *more])
+    own = (f"dataset.shards={shard}", f"model.path={shard.parent / 'model'}", f"output.dir={folder}")
+    return compose_settings(["+dataset=laion_subset", *own, *more])
 
 
 def recorded(folder):
