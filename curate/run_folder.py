@@ -66,6 +66,7 @@ def open_run(
         InputError: the folder holds rows of another fingerprint, or a run over other shards.
         BegunMeanwhile: nothing was recorded, and now something is.
     """
+    recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
         _refuse_other_fingerprints(store, recorded, fingerprints)
         plan = _continued_plan(store, plan, extend=settings.extend)
