@@ -122,7 +122,9 @@ def test_what_is_given_stays(tmp_path, machine):
     for name in ("server", "fake"):
         assert settled(model, EngineSettings(name=name)).dtype == AUTO
     quantized = checkpoint(tmp_path / "q", {"dtype": "bfloat16", "quantization_config": {"quant_method": "awq"}})
-    assert settled(quantized, VLLM).dtype == AUTO
+    for flags in (LAPTOP, None):
+        machine(flags)
+        assert settled(quantized, VLLM).dtype == AUTO
 
 
 def test_weights_that_do_not_fit_into_memory_in_float32_stay_as_they_are(tmp_path, machine):

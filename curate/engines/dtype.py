@@ -44,11 +44,11 @@ def settled(model: ModelSettings, engine: EngineSettings) -> ModelSettings:
     if model.dtype != AUTO or engine.name != "vllm":
         return model
     folder = resolve_model_path(model)
-    own = checkpoint_dtype(folder)
-    if not built_for_cpu():
-        return _with(model, AUTO if own == FLOAT32 else _on_gpu(own, least_capability()))
     if is_quantized(folder) or model.quantization is not None:
         return model  # its kernels decide what they multiply
+    own = checkpoint_dtype(folder)
+    if not built_for_cpu():
+        return _with(model, _on_gpu(own))
     return _with(model, fastest(cpu_flags()) if _fits_in_float32(folder) else own)
 
 
@@ -83,10 +83,12 @@ def remarks(model: ModelSettings, engine: EngineSettings) -> Iterator[str]:
         )
 
 
-def _on_gpu(own: str, capability: float | None) -> str:
+def _on_gpu(own: str) -> str:
     """What vLLM's own "auto" comes to for weights in 16 bits; on new GPUs where none is seen, as on a login node."""
-    too_old = capability is not None and capability < BFLOAT16_CAPABILITY
-    return "float16" if own == BFLOAT16 and too_old else own
+    if own != BFLOAT16:
+        return AUTO if own == FLOAT32 else own
+    capability = least_capability()
+    return own if capability is None or capability >= BFLOAT16_CAPABILITY else "float16"
 
 
 @cache

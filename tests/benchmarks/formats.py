@@ -8,16 +8,17 @@ computed. Attention, norms, sampling, reading and rendering come on top. The job
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from curate.engines.dtype import BFLOAT16, FLOAT32
 from curate.models import resolve_model_path
 from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings, mean_of, unlike
-from tests.benchmarks.measuring import Ratio, Result, alternate_timed
+from tests.benchmarks.measuring import Ratio, Result, alternate_timed, stopwatch
 from tests.benchmarks.pictures import sample_pictures, write_tars
 
 REPEATS = 3
@@ -109,24 +110,17 @@ def _seconds(product: Product, dtype: str, threads: int) -> float:
     return product.rows * _seconds_a_row(product.inputs, product.outputs, dtype, threads)
 
 
-_known: dict[tuple[int, int, str, int], float] = {}
-
-
+@cache
 def _seconds_a_row(inputs: int, outputs: int, dtype: str, threads: int) -> float:
     import torch
 
-    key = (inputs, outputs, dtype, threads)
-    if key not in _known:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        rows = BATCH * 128
-        x, w = (torch.randn(size, inputs).to(getattr(torch, dtype)) for size in (rows, outputs))
-        times = []
-        end = time.perf_counter() + MEASURED_SECONDS
-        while time.perf_counter() < end:
-            started = time.perf_counter()
-            torch.nn.functional.linear(x, w)
-            times.append(time.perf_counter() - started)
-        torch.set_num_threads(before)
-        _known[key] = sorted(times)[len(times) // 2] / rows
-    return _known[key]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    rows = BATCH * 128
+    x, w = (torch.randn(size, inputs).to(getattr(torch, dtype)) for size in (rows, outputs))
+    times = []
+    end = time.perf_counter() + MEASURED_SECONDS
+    while time.perf_counter() < end:
+        times.append(stopwatch(lambda: torch.nn.functional.linear(x, w)))
+    torch.set_num_threads(before)
+    return statistics.median(times) / rows
