@@ -8,7 +8,6 @@ shard.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -19,21 +18,21 @@ from typing import NamedTuple
 from curate.asking import Asked, Asking
 from curate.committing import Identity, Pass
 from curate.earlier import EarlierRuns
-from curate.engines.base import Engine, Payload
-from curate.errors import Drained, InputQuarantined, InvalidOutput, RequestRejected
+from curate.engines.base import Engine
+from curate.errors import Drained
 from curate.flow import Gate, GateClosed, Ticket, in_thread, uninterrupted
+from curate.judging import judge, meta_of
 from curate.ledger import Commit, commit_name
 from curate.meter import Meter, Stopwatch
 from curate.metrics import Gauge, Stage
-from curate.preparing import Pool, Prepared, digest_of
+from curate.preparing import Pool, digest_of
 from curate.repeats import Label, Turn, relabelled
 from curate.settings import DatasetSettings
 from curate.sources import source_for
 from curate.sources.base import ShardBroken
 from curate.store import Store
 from curate.tally import Tally
-from curate.types import Annotation, Answer, Damage, Failure, Question, Sample, ShardRef, Status, Unaskable
-from curate.verdicts import parse_answer
+from curate.types import Annotation, Damage, Question, Sample, ShardRef, Unaskable
 from curate.window import Backlog, Window
 
 Rows = list[tuple[Pass, Annotation]]
@@ -206,7 +205,7 @@ async def _fates(sample: Sample, shard: ShardRef, due: Sequence[Due], shop: Work
         with shop.meter.levels[Gauge.FLIGHT].inside():
             known = [one.kept or await _reused(sample, shard, one) for one in due]
             new = {one.pass_.policy: one.question for one, row in zip(due, known, strict=True) if row is None}
-            judged = await _judge(sample, shard, new, shop, ticket) if new else {}
+            judged = await judge(sample, shard.id, new, shop.pool, shop.engine, ticket.settle) if new else {}
         rows = [row or judged[one.pass_.policy] for one, row in zip(due, known, strict=True)]
         for one, row in zip(due, rows, strict=True):
             one.turn.settle(row)
@@ -221,84 +220,4 @@ async def _reused(sample: Sample, shard: ShardRef, due: Due) -> Annotation | Non
     """The row of `sample` with the label of the same picture in its shard, or else in an earlier run."""
     row = await due.turn.earlier()
     label = due.earlier if row is None else Label(row, f"{row.shard}/{row.index}")
-    return None if label is None else relabelled(label, sample, shard.id, _meta(sample))
-
-
-async def _judge(
-    sample: Sample, shard: ShardRef, asked: Asked, shop: Workshop, ticket: Ticket
-) -> dict[str, Annotation]:
-    """The row of `sample` in each pass of `asked`, by its name."""
-    prepared = await shop.pool.prepare(sample, tuple(asked.values()))
-    ticket.settle(len(sample.image or b"") + sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload)))
-    blank = _blank(sample, shard, prepared)
-    if prepared.failure is not None:
-        return {name: _failed(replace(blank, policy=q.policy), prepared.failure) for name, q in asked.items()}
-    rows = await asyncio.gather(
-        *(
-            _ask(replace(blank, policy=question.policy), payload, question, shop.engine)
-            for question, payload in zip(asked.values(), prepared.payloads, strict=True)
-        )
-    )
-    return dict(zip(asked, rows, strict=True))
-
-
-async def _ask(
-    blank: Annotation, payload: Payload | Failure, question: Question | Unaskable, engine: Engine
-) -> Annotation:
-    if isinstance(question, Unaskable):
-        return _failed(blank, question.failure)
-    if isinstance(payload, Failure):
-        return _failed(blank, payload)
-    try:
-        answer = await engine.judge(payload, question)
-    except RequestRejected as error:
-        return _failed(blank, Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error)))
-    except InputQuarantined as error:
-        return _failed(blank, Failure(status=Status.ENGINE_FAILURE, detail=str(error)))
-    counted = _counted(blank, answer)
-    try:
-        verdict = parse_answer(answer.text, question)
-    except InvalidOutput as error:
-        return _failed(counted, Failure(status=Status.INVALID_OUTPUT, detail=str(error)))
-    return replace(
-        counted,
-        status=Status.LABELLED,
-        rating=verdict.rating,
-        category=verdict.category,
-        category_name=verdict.category_name,
-        rationale=verdict.rationale,
-        p_unsafe=answer.p_unsafe,
-        label_mass=answer.label_mass,
-    )
-
-
-def _blank(sample: Sample, shard: ShardRef, prepared: Prepared) -> Annotation:
-    """A row that says nothing yet but who it is; the status is set by whoever completes it."""
-    return Annotation(
-        key=sample.key,
-        shard=shard.id,
-        index=sample.index,
-        policy="",
-        status=Status.ENGINE_FAILURE,
-        sha256=prepared.sha256,
-        width=prepared.width,
-        height=prepared.height,
-        meta=_meta(sample),
-    )
-
-
-def _meta(sample: Sample) -> str:
-    return json.dumps(dict(sample.meta), ensure_ascii=False, default=str)
-
-
-def _failed(row: Annotation, failure: Failure) -> Annotation:
-    return replace(row, status=failure.status, detail=failure.detail)
-
-
-def _counted(row: Annotation, answer: Answer) -> Annotation:
-    return replace(
-        row,
-        prompt_tokens=answer.prompt_tokens,
-        cached_tokens=answer.cached_tokens,
-        output_tokens=answer.output_tokens,
-    )
+    return None if label is None else relabelled(label, sample, shard.id, meta_of(sample))

@@ -19,6 +19,7 @@ from curate.failures import read_failures
 from curate.fingerprint import Fingerprint
 from curate.open_store import open_store
 from curate.planning import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
+from curate.policy import BY_ROW
 from curate.reading_yaml import load_yaml
 from curate.settings import Settings
 from curate.store import Store
@@ -63,12 +64,13 @@ def open_run(
         recorded: what `read_record` found in the folder.
 
     Raises:
-        InputError: the folder holds rows of another fingerprint, or a run over other shards.
+        InputError: the folder holds rows of another fingerprint or policy, or a run over other shards.
         BegunMeanwhile: nothing was recorded, and now something is.
     """
     recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
         _refuse_other_fingerprints(store, recorded, fingerprints)
+        _refuse_left_out_policies(store, recorded, fingerprints)
         plan = _continued_plan(store, plan, extend=settings.extend)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
@@ -145,6 +147,19 @@ def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str,
                 f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
                 f"choose another output.dir, or undo the change"
             )
+
+
+def _refuse_left_out_policies(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
+    """The splits of a folder are those of all its policies: one that is left out would change them in silence."""
+    before = Settings(**recorded["settings"]).passes
+    left_out = [name for name in before if name not in now]
+    if left_out:
+        both = ",".join((*before, *(name for name in now if name not in before)))
+        way = "" if BY_ROW in (*before, *now) else f"policies=[{both}] judges under all of them, or "
+        raise InputError(
+            f"output.dir={store.uri('')}: was judged under {', '.join(before)}, and splits of {', '.join(now)} alone "
+            f"would replace its own; {way}choose another output.dir"
+        )
 
 
 def read_record(store: Store) -> Record | None:

@@ -225,6 +225,22 @@ def test_several_policies_share_one_reading(shards, undisturbed, tmp_path):
     assert {r["key"] for r in split_rows(folder, "unsafe")} == unsafe
 
 
+def test_another_policy_alone_does_not_replace_the_splits_of_the_first(shards, tmp_path):
+    folder = tmp_path / "run"
+    curate(*fake_run(f"{shards}/00000.tar", folder))
+    card, record = (folder / "README.md").read_bytes(), (folder / "run.yaml").read_bytes()
+    error = curate(*fake_run(f"{shards}/00000.tar", folder, "policy=kids"), code=2).stderr
+    assert error.splitlines()[-1].startswith("curate: output.dir=")
+    assert "judged under drawings" in error
+    assert "policies=[drawings,kids]" in error
+    assert ((folder / "README.md").read_bytes(), (folder / "run.yaml").read_bytes()) == (card, record)
+    assert not (folder / "annotations/kids").exists()
+    curate(*fake_run(f"{shards}/00000.tar", folder, "policies=[drawings,kids]"))
+    unsafe = {r["key"] for policy in ("kids", "drawings") for r in rows(folder, policy) if r["rating"] == "Unsafe"}
+    assert {r["key"] for r in split_rows(folder, "unsafe")} == unsafe
+    assert "policies=[drawings,kids]" in curate(*fake_run(f"{shards}/00000.tar", folder), code=2).stderr
+
+
 def test_too_many_failures_stop_the_run(shards, tmp_path):
     failing = failing_engine(tmp_path, {f"{digit:x}": "invalid" for digit in range(16)})
     arguments = fake_run(f"{shards}/00000.tar", tmp_path / "run", failing, "budget.grace=5")
