@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from typing import NoReturn
 
-from curate.cli import main
+from curate.interruption import ending, leave, listen
+
+
+def program() -> NoReturn:
+    """The program: `curate.cli.main` as a process of its own, which obeys signals before anything else is loaded."""
+    try:
+        listen()
+        from curate.cli import main
+
+        leave(main())
+    except BaseException:
+        if not ending():
+            raise
+        leave(1)  # whatever came of being cut off in the middle
+
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is written and closed. Native thread pools of third parties are known to abort a process whose work is
-    # done while the interpreter takes it down, which would turn a good exit code into a bad one.
-    os._exit(code)
+    program()

@@ -58,6 +58,11 @@ class Gate:
         """Whether `close` was called."""
         return self._closed
 
+    @property
+    def inside(self) -> int:
+        """Number of items in flight."""
+        return len(self._inside)
+
     def _fits(self, nbytes: int) -> bool:
         items = len(self._inside)
         return items == 0 or (items < self._max_items and self._bytes + nbytes <= self._max_bytes)

@@ -10,22 +10,26 @@ import math
 import os
 import pickle
 import signal
-from collections import ChainMap, deque
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from threading import Event
 from typing import Any
 
 from curate.console import complain
+from curate.engines.engine_folder import remove_abandoned
 from curate.errors import BudgetExceeded, CurateError, Drained, EngineDead
+from curate.family import kill_with_all_below
+from curate.interruption import DRAIN, at_end, drains
 from curate.node_process import Assignment, serve
 from curate.places import Place
 from curate.progress import Display
 from curate.run_folder import Run
 from curate.settings import Budget
-from curate.signals import DRAIN, blocked, heard, how_it_ended
+from curate.signals import blocked, how_it_ended
 from curate.tally import Tally
 from curate.types import ShardRef
 from curate.worker import EARLY_END, Outcome
@@ -68,13 +72,18 @@ class Member:
     def send(self, number: signal.Signals) -> None:
         """Pass a signal on; a process that still loads its model has nothing to finish, and ends at once."""
         if self.end is None and self.process.is_alive():
-            os.kill(self.process.pid or 0, number if self.tally else signal.SIGKILL)
+            pid = self.process.pid or 0
+            if self.tally:
+                os.kill(pid, number)
+            else:
+                kill_with_all_below(pid)
 
     def close(self) -> None:
         """Wait for the process to end where it said that it would; make it end where it did not."""
         if self.end is not None:
             self.process.join(_END_SECONDS)
-        self.process.kill()
+        if self.process.is_alive():
+            kill_with_all_below(self.process.pid or 0)
         self.process.join()
         self.pipe.close()
 
@@ -94,6 +103,13 @@ class Node:
         self._tally = tally
         self._members: list[Member] = []
         self._stop: CurateError | None = None
+        self._told_to_drain = Event()
+        self._told_to_stop = Event()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any process has loaded its model."""
+        return any(member.tally is not None for member in self._members)
 
     def run(self, assignments: Iterable[tuple[Place, Assignment]], display: Display) -> Outcome:
         """Start a process for each assignment, and watch them to their ends.
@@ -104,16 +120,18 @@ class Node:
             CurateError: what stopped one of them would stop each, e.g. storage that cannot be written.
         """
         try:
-            with heard() as signals, display:
+            at_end(remove_abandoned)  # by the engines of processes that are killed
+            with drains(self._in_flight, self._told_to_drain.set, self._told_to_stop.set), display:
                 for place, assignment in assignments:
                     self._members.append(_start(place, assignment))
                 while working := [m for m in self._members if m.end is None]:
                     self._listen(working)
-                    self._obey(signals)
+                    self._obey()
                     display.refresh()
         finally:
             for member in self._members:
                 member.close()
+            remove_abandoned()
         if self._stop is not None:
             raise self._stop
         ends = [m.end for m in self._members if isinstance(m.end, Outcome)]
@@ -139,12 +157,18 @@ class Node:
         elif isinstance(end, CurateError):
             self._stop_all(end)
 
-    def _obey(self, signals: deque[signal.Signals]) -> None:
-        """The first signal lets what is in flight finish, in every process; a second SIGINT does not."""
-        while signals:
-            if signals.popleft() == signal.SIGINT and self._stop is not None:
-                self._pass_on(signal.SIGINT)
+    def _obey(self) -> None:
+        """The first signal lets what is in flight finish, in every process; a second Ctrl-C does not."""
+        if self._told_to_drain.is_set():
             self._stop_all(Drained(EARLY_END))
+        if self._told_to_stop.is_set():
+            self._told_to_stop.clear()
+            self._pass_on(signal.SIGINT)
+
+    def _in_flight(self) -> str | None:
+        """What a signal lets finish; a process that still loads its model has nothing to finish."""
+        working = sum(member.tally is not None and member.end is None for member in self._members)
+        return f"what is in flight in {working} engine process{'' if working == 1 else 'es'}" if working else None
 
     def _stop_all(self, reason: CurateError) -> None:
         if self._stop is None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from curate.console import configure_child
 from curate.errors import CurateError
-from curate.signals import DRAIN, end_with
+from curate.interruption import DRAIN, listen
+from curate.signals import end_with
 
 if TYPE_CHECKING:
     from curate.fingerprint import Fingerprint
@@ -71,8 +72,7 @@ def serve(
     """Work on an `Assignment`; how that ended is the last thing sent. Runs in a process started with DRAIN blocked."""
     end_with(parent)
     os.setpgid(0, 0)  # a terminal's Ctrl-C is the parent's to hear, and to pass on once
-    for number in DRAIN:
-        signal.signal(number, signal.SIG_IGN)  # until there is something to drain: see Worker
+    listen(is_child=True)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAIN)
     os.sched_setaffinity(0, cores)
     os.environ.update(environment)  # before anything is imported that reads it

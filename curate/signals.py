@@ -1,4 +1,4 @@
-"""Signals that ask a worker to drain, and keeping them from the processes it starts.
+"""Keeping signals from the processes that a worker starts. What it does at one itself: see `curate.interruption`.
 
 A terminal's Ctrl-C and a scheduler's signals go to every process of a group. Only the worker may act on them: what is
 in flight in its children has to finish first.
@@ -10,13 +10,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from types import FrameType
 
-DRAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
@@ -31,22 +28,6 @@ def blocked(numbers: Collection[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def heard() -> Iterator[deque[signal.Signals]]:
-    """The drain signals that arrive meanwhile, in their order, for whoever looks; they do nothing else."""
-    arrived: deque[signal.Signals] = deque()
-
-    def note(number: int, _: FrameType | None) -> None:
-        arrived.append(signal.Signals(number))
-
-    before = {number: signal.signal(number, note) for number in DRAIN}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def end_with(parent: int) -> None:

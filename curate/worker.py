@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from curate.annotate import Workshop, annotate_shard
@@ -15,11 +15,11 @@ from curate.errors import Drained, ShardUnreadable, StorageFailed
 from curate.failures import ShardFailure, clear_failure, note_failure
 from curate.flow import uninterrupted
 from curate.heartbeat import heartbeat
+from curate.interruption import drains
 from curate.ledger import Claim, Claims, commit_name, committed
 from curate.planning import check_version
 from curate.progress import Display
 from curate.rollup import Rollup
-from curate.signals import DRAIN
 from curate.tally import Tally
 from curate.types import ShardRef
 
@@ -197,28 +197,22 @@ class Worker:
 
         return heartbeat(self._claims, self._said, lambda error: loop.call_soon_threadsafe(silence, error))
 
-    @contextmanager
-    def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> Iterator[None]:
-        """The first signal lets what is in flight finish; a second SIGINT, or the end of the grace, does not."""
+    def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
+        """The first signal lets what is in flight finish; a second Ctrl-C, or the end of the grace, does not."""
         loop = asyncio.get_running_loop()
 
-        def stop_at_once() -> None:
+        def stop() -> None:
             for lane in lanes:
                 lane.cancel()
 
-        def drain(number: int) -> None:
-            if self._shop.gate.closed and number == signal.SIGINT:
-                stop_at_once()
-            if not self._shop.gate.closed:
-                self._shop.gate.close()
-                loop.call_later(self._grace, stop_at_once)
+        def drain() -> None:
+            self._shop.gate.close()
+            loop.call_later(self._grace, stop)
 
-        before = {number: signal.getsignal(number) for number in DRAIN}
-        for number in DRAIN:
-            loop.add_signal_handler(number, drain, number)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
+        return drains(
+            self._in_flight, partial(loop.call_soon_threadsafe, drain), partial(loop.call_soon_threadsafe, stop)
+        )
+
+    def _in_flight(self) -> str:
+        count = self._shop.gate.inside
+        return f"{count} image{'' if count == 1 else 's'} in flight" if count else "what was begun"

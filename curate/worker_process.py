@@ -21,7 +21,8 @@ from typing import Any, Generic, TypeVar
 
 from curate.console import configure_child
 from curate.errors import CurateError
-from curate.signals import DRAIN, blocked, end_with, how_it_ended
+from curate.interruption import DRAIN
+from curate.signals import blocked, end_with, how_it_ended
 
 Q = TypeVar("Q")
 A = TypeVar("A")

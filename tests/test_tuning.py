@@ -31,7 +31,7 @@ from curate.testing import tiny_models
 from curate.tuning.encoding import Encoder
 from curate.tuning.history import read_history
 from curate.verdicts import parse_answer
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm
 
@@ -147,6 +147,40 @@ def test_a_killed_tuning_goes_on_as_if_it_had_not_been(tuned: Tuned, tmp_path: P
     assert main(arguments) is ExitCode.DONE
     for name in ("loss", "dev_loss", "learning_rate"):
         assert losses(tmp_path / "killed", name) == pytest.approx(losses(tuned.folder, name), rel=1e-4)
+
+
+INTERRUPTED = """
+import os, signal
+from curate.__main__ import program
+from curate.tuning.loop import Loop
+
+steps, step = [], Loop._step
+
+def interrupted(*arguments):
+    steps.append(None)
+    if len(steps) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return step(*arguments)
+
+Loop._step = interrupted
+program()
+"""
+"""The program, with Ctrl-C pressed in its third step."""
+
+
+def test_ctrl_c_lets_a_tuning_finish_its_step_and_keep_it(tuned: Tuned, tmp_path: Path):
+    arguments = tuned.arguments(tmp_path / "interrupted")
+    command = [sys.executable, "-c", INTERRUPTED, "tune", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
+    assert done.returncode == 75, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("curate: ")]
+    assert said.startswith("curate: finishing this step and its checkpoint (Ctrl-C again stops now)")
+    assert "Traceback" not in done.stderr
+    (checkpoint,) = (tmp_path / "interrupted" / "checkpoints").glob("step-*")
+    assert int(checkpoint.name.removeprefix("step-")) == len(losses(tmp_path / "interrupted", "loss")) < STEPS
+    assert main(arguments) is ExitCode.DONE
+    for name in ("loss", "dev_loss", "learning_rate"):
+        assert losses(tmp_path / "interrupted", name) == pytest.approx(losses(tuned.folder, name), rel=1e-4)
 
 
 def test_a_finished_tuning_is_left_alone_and_another_is_refused(tuned: Tuned):

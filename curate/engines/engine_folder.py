@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from curate.interruption import at_end
+
 PREFIX = "curate-vllm-"
 SOCKETS_VARIABLE = "VLLM_RPC_BASE_PATH"
 """Environment variable that tells vLLM in which folder to make its sockets; without it they litter the machine's."""
@@ -33,11 +35,12 @@ class EngineFolder:
     """
 
     def __init__(self) -> None:
-        _remove_abandoned()
+        remove_abandoned()
         self._path = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock = _own(self._path)
         self.log = self._path / "engine.log"
         self.log.touch()
+        at_end(self.remove)
 
     @contextmanager
     def holds_sockets(self) -> Iterator[None]:
@@ -68,7 +71,8 @@ def _own(folder: Path) -> BinaryIO:
     return lock
 
 
-def _remove_abandoned() -> None:
+def remove_abandoned() -> None:
+    """Remove the folders of owners that have ended."""
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{_LOCK}"):
         if _has_no_owner(lock):
             shutil.rmtree(lock.parent, ignore_errors=True)

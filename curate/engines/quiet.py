@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from curate.interruption import ending
+
 _REASON = re.compile(r"\b((?:\w+\.)*\w*(?:Error|Exception)): (\S.*)")
 # Said by those who only saw another process fail.
 _SECOND_HAND = ("initialization failed", "Engine core", "EngineCore", "Worker failed", "WorkerProc")
@@ -30,7 +32,8 @@ def output_to(path: Path) -> Iterator[None]:
     finally:
         _flush()
         for fd, copy in kept.items():
-            os.dup2(copy, fd)
+            if not ending():  # where nothing more is to be heard, they lead nowhere by now
+                os.dup2(copy, fd)
             os.close(copy)
 
 

@@ -22,9 +22,10 @@ from curate.engines.scoring import Score, Tokens, beginnings, followers, score
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_args import engine_args, environment
 from curate.errors import CurateError, EngineDead, InputError
+from curate.interruption import DRAIN
 from curate.models import resolve_model_path
 from curate.settings import EngineSettings, ModelSettings
-from curate.signals import DRAIN, blocked
+from curate.signals import blocked
 from curate.types import Answer, Question, Rating
 from curate.verdicts import (
     ANSWER_PREFIX,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_scheduler
 
+from curate.errors import Drained
+from curate.interruption import drains
 from curate.tuning.dataset import Conversations
 from curate.tuning.encoding import IGNORED, Batch, Encoder
 from curate.tuning.history import History, draw_curve
@@ -62,17 +65,28 @@ class Loop:
         scheduler = get_scheduler(settings.schedule, optimizer, num_warmup_steps=warmup, num_training_steps=self.steps)
         self.model, self._optimizer, self._scheduler = self.accelerator.prepare(model, optimizer, scheduler)
         self.accelerator.register_save_state_pre_hook(_without_frozen)
+        self._told_to_end = Event()
 
     def run(self) -> History:
-        """Train to the end; the history is complete, and the last checkpoint is that of the last step."""
+        """Train to the end; the history is complete, and the last checkpoint is that of the last step.
+
+        Raises:
+            Drained: a signal asked for an early end; the last checkpoint is that of the step it came in.
+        """
         done = self._restore()
         history = History(self._folder, done)
         bar = tqdm(total=self.steps, initial=done, unit=" steps", dynamic_ncols=True, disable=self._quiet())
+        with bar, drains(lambda: "this step and its checkpoint", self._told_to_end.set):
+            self._train(done, history, bar)
+        return history
+
+    def _train(self, done: int, history: History, bar: tqdm[Any]) -> None:
         batches = self._batches(done)
         started, sums = time.monotonic(), []
         for step in range(done + 1, self.steps + 1):
             sums.append(self._step([next(batches) for _ in range(self._settings.accumulate)]))
             bar.update()
+            ends_early = self._ends_early()
             if self._is_due(step, self._settings.log_every):
                 loss = sum(sums) / len(sums)
                 rate = self._scheduler.get_last_lr()[0]
@@ -81,10 +95,10 @@ class Loop:
                 sums = []
             if self._is_due(step, self._settings.evaluate_every):
                 self._evaluate(history, step)
-            if self._is_due(step, self._settings.checkpoint_every):
+            if ends_early or self._is_due(step, self._settings.checkpoint_every):
                 self._save(step)
-        bar.close()
-        return history
+            if ends_early and step < self.steps:
+                raise Drained(f"stopped after step {step}, nothing is lost; run the same command again to go on")
 
     def weights(self) -> dict[str, torch.Tensor]:
         """All weights, gathered from where they are; every process has to call it."""
@@ -114,6 +128,10 @@ class Loop:
 
     def _quiet(self) -> bool | None:
         return None if self.accelerator.is_main_process else True
+
+    def _ends_early(self) -> bool:
+        """Whether a signal asked any of the processes to end, as all of them have to save together."""
+        return bool(self._sum(torch.tensor(int(self._told_to_end.is_set()), device=self.accelerator.device)))
 
     def _is_due(self, step: int, every: int) -> bool:
         return step % every == 0 or step == self.steps

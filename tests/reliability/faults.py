@@ -166,6 +166,33 @@ FAULTS = (
     ),
     Fault(
         WORKERS,
+        "Ctrl-C while something holds a command up: a library, threads, code that takes every exception for its own",
+        "a function of run, filter, verify, compact, status that never ends, with processes that ignore signals",
+        "exit code 75 without a second one, one line that says what was interrupted, no traceback, no process and no "
+        "engine's folder left",
+        _tests(
+            "interrupts",
+            "test_whatever_holds_it_up_it_ends",
+            "test_a_model_that_loads_in_a_thread_is_not_waited_for",
+            "test_without_a_terminal_it_is_one_plain_line",
+        ),
+    ),
+    Fault(
+        WORKERS,
+        "Ctrl-C while samples are judged, and again; while a safeguard is tuned",
+        "on a terminal, with one and two engine processes; in a step of a tuning",
+        f"says what it finishes, a second one ends it, claims are given back; {SAME}, the same losses",
+        (
+            *_tests(
+                "interrupts",
+                "test_a_drain_says_what_it_finishes_and_a_second_ctrl_c_ends_it",
+                "test_what_was_finished_by_a_drain_is_kept",
+            ),
+            *_tests("tuning", "test_ctrl_c_lets_a_tuning_finish_its_step_and_keep_it"),
+        ),
+    ),
+    Fault(
+        WORKERS,
         "clocks two hours apart",
         "two workers in PID and host name namespaces of their own, one an hour ahead, one behind",
         f"no sample judged twice; {SAME}",
@@ -192,6 +219,14 @@ FAULTS = (
         "SIGKILL, then SIGINT to the whole process group",
         "exit code 75, the engine goes on until the drain ends; the third run ends with the rows of an undisturbed one",
         _tests("run_vllm", "test_a_killed_and_a_drained_run_equals_an_undisturbed_one"),
+    ),
+    Fault(
+        ENGINE,
+        "Ctrl-C at 30 moments of a run with vLLM, from the first on",
+        "on a terminal of its own, spread over its importing, loading, judging and splitting",
+        "it ends by itself, or says what it finishes; one line, no traceback, no process and no engine's folder left; "
+        "the next run ends with the rows of an undisturbed one, `verify` finds nothing",
+        _tests("interrupts", "test_at_thirty_moments_of_a_real_run"),
     ),
     Fault(
         ENGINE,
