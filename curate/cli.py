@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 
 from curate import __version__
+from curate.arguments import JOB, as_usual, refuse_flag, refuse_foreign
 from curate.commands import NAMES
+from curate.completing import replies
 from curate.console import complain, configure, say
-from curate.errors import CurateError, ExitCode, InputError
-from curate.resources import PACKAGE
+from curate.errors import CurateError, Drained, ExitCode, InputError
+from curate.inspecting import asked_for, info, inspect
+from curate.interruption import said
+from curate.manual import manual, overview, taken_by
+from curate.phases import phase
 from curate.retrying_store import FULL_OR_READ_ONLY, storage_failed
+from curate.suggesting import did_you_mean, nearest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure(verbose=verbose)
     try:
         return _dispatch(arguments)
+    except Drained as error:
+        if not said():
+            complain(str(error))
+        return error.exit_code
     except CurateError as error:
         if verbose:
             raise
@@ -41,45 +49,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> ExitCode:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        say(*_overview())
+    if arguments[:2] == ["completion", "words"]:  # what the scripts of `completion` call
+        say(*replies(arguments[2:]))
         return ExitCode.DONE
-    if arguments[0] == "--version":
+    arguments = [as_usual(argument) for argument in arguments]
+    if arguments[:1] in ([], ["-h"], ["--help"], ["help"]):
+        say(*(manual(arguments[1]) if arguments[1:2] and arguments[1] in NAMES else overview()))
+        return ExitCode.DONE
+    name, *rest = arguments
+    if name == "--version":
         say(f"curate {__version__}")
         return ExitCode.DONE
-    command, rest = _command(arguments[0]), arguments[1:]
-    if {"-h", "--help"} & set(rest):
-        say(*_manual(command))
+    if name == "--info":
+        say(*info(rest))
         return ExitCode.DONE
+    _refuse_no_command(arguments)
+    if {"-h", "--help"} & set(rest):
+        say(*manual(name))
+        return ExitCode.DONE
+    if asked_for(rest):
+        say(*inspect(name, rest, taken_by(name)))
+        return ExitCode.DONE
+    refuse_foreign(rest, name, taken_by(name))
+    with phase("importing", logged=False):
+        command = importlib.import_module(f"curate.commands.{name}")
     result: ExitCode = command.main(rest)
     return result
 
 
-def _command(name: str) -> ModuleType:
-    if name not in NAMES:
-        raise InputError(f"{name}: there is no such command; choose one of {', '.join(NAMES)}")
-    return importlib.import_module(f"curate.commands.{name}")
-
-
-def _overview() -> list[str]:
-    lines = ["python -m curate COMMAND [arguments] [overrides]     (COMMAND --help tells more; -v shows all logs)", ""]
-    for name in NAMES:
-        said = _constants(name)
-        lines += [f"  {name:<10}{said['SUMMARY']}", f"            python -m curate {said['EXAMPLE']}"]
-    return lines
-
-
-def _constants(name: str) -> dict[str, str]:
-    """The texts that a command's file assigns to names, read without running it: importing all takes seconds."""
-    source = (PACKAGE / "commands" / f"{name}.py").read_text(encoding="utf-8")
-    return {
-        target.id: node.value.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-
-
-def _manual(command: ModuleType) -> list[str]:
-    return [command.SUMMARY, "", (command.__doc__ or "").strip(), "", f"Example: python -m curate {command.EXAMPLE}"]
+def _refuse_no_command(arguments: Sequence[str]) -> None:
+    name, *rest = arguments
+    if name in NAMES:
+        return
+    if name.partition("=")[0] in ("--cfg", "-c"):
+        raise InputError("--cfg: stands behind a command, as in: run +dataset=NAME --cfg job")
+    if name.startswith("-"):
+        refuse_flag(name, rest, JOB)
+    if "=" in name:
+        raise InputError(f"{name}: is no command; write one before it, as in: python -m curate run {name}")
+    meant = nearest(name, NAMES)
+    choose = f"{did_you_mean([meant])}{'' if meant else ';'} choose one of {', '.join(NAMES)}"
+    raise InputError(f"{name}: there is no such command{choose}")

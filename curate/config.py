@@ -1,52 +1,38 @@
 """From the command line to `Settings`: the only module that knows Hydra.
 
-Two things are done before Hydra sees an override, because people type them as a shell understands them: brace ranges
-(`dataset.shards=/data/{00000..00127}.tar`) are quoted, and the repeated `dataset.shards=` that a shell makes of an
-unquoted range is gathered into one list. A group may also be given as a file (`policy=./mine.yaml`).
+What people type is made into overrides that Hydra takes by `curate.overrides`. A group may also be given as a file
+(`policy=./mine.yaml`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import ValidationError
 
 from curate.calibration import load_calibration
+from curate.catalogue import MODELS, defaults_of, lookup
+from curate.dataset_name import named_after
 from curate.errors import InputError
+from curate.groups import GROUPS, group_names
+from curate.overrides import Override, key_of, no_such_choice, prepared, quoted
 from curate.policy import Policy, load_policy
 from curate.policy_file import check_duplicate_keys
 from curate.resources import conf_dir, packaged
 from curate.settings import DatasetSettings, EngineSettings, FilterSettings, ModelSettings, Settings
 from curate.tuning.settings import TuneSettings
-
-GROUPS = ("dataset", "model", "policy", "engine", "filter", "job", "tune")
-
-# Mappings whose keys are the user's: a new key is added where others must exist, without Hydra's "+".
-_OPEN_MAPPINGS = (
-    "engine.args",
-    "model.processor",
-    "model.hf_overrides",
-    "dataset.options",
-    "dataset.storage_options",
-    "filter.by_category",
-    "filter.fields",
-    "filter.splits",
-    "filter.subdivide",
-)
-
-T = TypeVar("T")
+from curate.validating import validated
 
 # What changes a row, and so may not be changed by `filter` on a finished run.
 _FIXED_BY_A_RUN = ("dataset", "model", "policy", "policies", "engine")
@@ -60,25 +46,24 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
     """
     config = _compose(overrides)
     if "dataset" not in config:
-        raise InputError(f"dataset: none was given; add +dataset=NAME, one of {', '.join(group_names('dataset'))}")
+        raise InputError(f"dataset: none was given; add +dataset=NAME, one of {_named('dataset')}")
     fields = _plain(config)
     policy = fields.pop("policy")
     names = fields.pop("policies")
+    names = [names] if isinstance(names, str) else names
     if fields["dataset"].get("policy_column"):
         policies = _namable(load_policy(policy), names)
     else:
         policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
     _refuse_doubles([p.name for p in policies])
     fields["filter"] = _with_calibration(fields["filter"])
-    return _validated(Settings, fields | {"policies": {p.name: p for p in policies}})
+    return validated(Settings, fields | {"policies": {p.name: p for p in policies}})
 
 
 def compose_policy(overrides: Sequence[str]) -> tuple[Policy, ModelSettings]:
     """The policy and the model, for commands that need no data set; errors as `compose_settings`."""
     config = _compose(overrides)
-    return load_policy(_plain_group(config, "policy")), _validated(
-        ModelSettings, _plain_group(config, "model"), "model"
-    )
+    return load_policy(_plain_group(config, "policy")), validated(ModelSettings, _plain_group(config, "model"), "model")
 
 
 def compose_filter(overrides: Sequence[str], recorded: FilterSettings) -> FilterSettings:
@@ -87,22 +72,25 @@ def compose_filter(overrides: Sequence[str], recorded: FilterSettings) -> Filter
     Raises:
         InputError: an override that would change labels, or that is wrong.
     """
-    fixed = next((o for o in overrides if _key(o).split(".")[0] in _FIXED_BY_A_RUN), None)
+    fixed = next((o for o in overrides if key_of(o).split(".")[0] in _FIXED_BY_A_RUN), None)
     if fixed:
         raise InputError(
             f"{fixed}: would change labels, and `filter` does not judge; use `run` with another output.dir"
         )
+    stranger = next((one for one in prepared(overrides) if one.key.partition(".")[0] != "filter"), None)
+    if stranger:
+        raise InputError(f"{stranger}: `filter` takes output.dir=DIR, filter=NAME and filter.KEY=VALUE")
     ConfigStore.instance().store(group="filter", name="recorded", node=recorded.model_dump(mode="json"))
-    chosen = [] if any(_key(o) == "filter" for o in overrides) else ["filter=recorded"]
-    fields = _with_calibration(_plain_group(_compose([*chosen, *overrides]), "filter"))
-    return _validated(FilterSettings, fields, "filter")
+    named = any(key_of(o) == "filter" for o in overrides)
+    fields = _with_calibration(_plain_group(_compose(overrides, recorded=not named), "filter"))
+    return validated(FilterSettings, fields, "filter")
 
 
 def compose_judge(overrides: Sequence[str]) -> tuple[ModelSettings, EngineSettings]:
     """A model and the engine that runs it; errors as `compose_settings`."""
     config = _compose(overrides)
-    model = _validated(ModelSettings, _plain_group(config, "model"), "model")
-    return model, _validated(EngineSettings, _plain_group(config, "engine"), "engine")
+    model = validated(ModelSettings, _plain_group(config, "model"), "model")
+    return model, validated(EngineSettings, _plain_group(config, "engine"), "engine")
 
 
 def compose_dataset(overrides: Sequence[str]) -> DatasetSettings | None:
@@ -110,7 +98,7 @@ def compose_dataset(overrides: Sequence[str]) -> DatasetSettings | None:
     config = _compose(overrides)
     if "dataset" not in config:
         return None
-    return _validated(DatasetSettings, _plain_group(config, "dataset"), "dataset")
+    return validated(DatasetSettings, _plain_group(config, "dataset"), "dataset")
 
 
 def compose_tune(overrides: Sequence[str]) -> tuple[TuneSettings, ModelSettings]:
@@ -119,52 +107,77 @@ def compose_tune(overrides: Sequence[str]) -> tuple[TuneSettings, ModelSettings]
     Without `tune=` the recipe is that of the model's name, or else `lora`; without `model=` the checkpoint is the
     recipe's base. Errors as `compose_settings`.
     """
-    chosen = {_key(o): o.partition("=")[2] for o in overrides}
-    prepared = [f"+{o}" if _key(o) == "tune" else o for o in overrides]
+    config = _compose(_for_tuning(overrides), tuning=True)
+    tune = validated(TuneSettings, _plain_group(config, "tune"), "tune")
+    return tune, validated(ModelSettings, _plain_group(config, "model"), "model")
+
+
+def composed(overrides: Sequence[str], groups: Sequence[str], *, tuning: bool = False) -> dict[str, Any]:
+    """The configuration of these `groups`, with the defaults of what no file says; errors as `compose_settings`.
+
+    What has to be given and was not is `???`.
+    """
+    config = _compose(_for_tuning(overrides) if tuning else overrides, tuning=tuning)
+    with open_dict(config):
+        if "dataset" in config and config.dataset.get("name") is None:
+            config.dataset.name = "???"  # as the shards, after which it would be named
+        for group in MODELS.keys() & config.keys():
+            config[group] = OmegaConf.merge(defaults_of(group), config[group])
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # what a value refers to may have to be given first
+        plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    return {group: plain[group] for group in groups if group in plain}
+
+
+def _for_tuning(overrides: Sequence[str]) -> list[str]:
+    """`overrides` with the recipe and the model that `tune` takes where none is given."""
+    chosen = {key_of(o): o.partition("=")[2] for o in overrides}
+    given = list(overrides)
     if "tune" not in chosen:
         named = chosen.get("model")
-        prepared.append(f"+tune={named if named in group_names('tune') else 'lora'}")
-    tune = _validated(TuneSettings, _plain_group(_compose(prepared), "tune"), "tune")
-    if "model" not in chosen:
-        if tune.base is None:
-            raise InputError(f"model: recipe {tune.name} has no base of its own; name what to tune with model=")
-        path = [] if "model.path" in chosen else [f"model.path={tune.base}"]
-        prepared = ["model=local", *path, *prepared]
-    return tune, _validated(ModelSettings, _plain_group(_compose(prepared), "model"), "model")
+        given.append(f"tune={named if named in group_names('tune') else 'lora'}")
+    if "model" in chosen:
+        return given
+    tune = validated(TuneSettings, _plain_group(_compose(given, tuning=True), "tune"), "tune")
+    if tune.base is None:
+        raise InputError(f"model: recipe {tune.name} has no base of its own; name what to tune with model=")
+    return ["model=local", *([] if "model.path" in chosen else [f"model.path={tune.base}"]), *given]
 
 
-def group_names(group: str) -> list[str]:
-    """Names that can be given for `group`."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-
-
-def split_output_dir(argv: Sequence[str]) -> tuple[Path, list[str]]:
-    """`split_run`, for commands whose output is a folder of this machine."""
-    place, rest = split_run(argv)
-    return Path(place), rest
-
-
-def split_run(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder or URL named by `output.dir=DIR`, and the other arguments.
-
-    Raises:
-        InputError: there is no such argument.
-    """
-    folders = [a.partition("=")[2] for a in argv if a.startswith("output.dir=")]
-    if not folders:
-        raise InputError("output.dir: none was given; name the run's folder with output.dir=DIR")
-    return folders[-1], [a for a in argv if not a.startswith("output.dir=")]
-
-
-def _compose(overrides: Sequence[str]) -> DictConfig:
+def _compose(overrides: Sequence[str], *, tuning: bool = False, recorded: bool = False) -> DictConfig:
+    """What Hydra makes of `overrides`; `recorded` starts from the filter that `compose_filter` registered."""
     OmegaConf.register_new_resolver("packaged", packaged, replace=True)
-    prepared = [_addable(_group_from_file(o)) for o in _gather_shards(overrides)]
+    given = prepared(overrides, tuning=tuning)
+    if not any(one.key == "dataset" for one in given):
+        _refuse_orphans(given)
+    ready = [_chosen(one) if "." not in one.key else _readable(one) for one in given]
     try:
         with _hydra():
-            config: DictConfig = compose("config", overrides=prepared)
+            config: DictConfig = compose("config", overrides=[*(["filter=recorded"] if recorded else []), *ready])
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_line(error)) from error
+    _name_dataset(config)
     return config
+
+
+def _refuse_orphans(given: Sequence[Override]) -> None:
+    """Settings of a data set make none."""
+    orphan = next((one for one in given if one.key.startswith("dataset.")), None)
+    if orphan:
+        raise InputError(f"{orphan.key}: is of no data set; add +dataset=NAME, one of {_named('dataset')}")
+
+
+def _name_dataset(config: DictConfig) -> None:
+    """Call a data set without a name what its shards are called, before anything refers to it."""
+    if OmegaConf.select(config, "dataset") is None or config.dataset.get("name") is not None:
+        return
+    shards = OmegaConf.select(config, "dataset.shards", throw_on_missing=False)
+    if shards:
+        listed = [shards] if isinstance(shards, str) else [str(shard) for shard in shards]
+        on_hub = config.dataset.get("format") == "hub"
+        OmegaConf.update(config, "dataset.name", named_after(listed, on_hub=on_hub), force_add=True)
 
 
 @contextmanager
@@ -176,7 +189,7 @@ def _hydra() -> Iterator[None]:
 
 def _policy_named(name: str, overrides: Sequence[str]) -> Policy:
     """One of several policies, composed by itself: each takes the `policy.*` overrides, none is merged with another."""
-    others = [o for o in overrides if _key(o) not in ("policy", "policies")]
+    others = [o for o in overrides if key_of(o) not in ("policy", "policies")]
     return load_policy(_plain_group(_compose([*others, f"policy={name}"]), "policy"))
 
 
@@ -212,47 +225,44 @@ def _refuse_doubles(names: Sequence[str]) -> None:
         raise InputError(f"policies: {double!r} is there twice; give each policy a `name` of its own")
 
 
-def _gather_shards(overrides: Sequence[str]) -> list[str]:
-    """Quote shard patterns for Hydra's grammar and make one list of repeated `dataset.shards=`."""
-    shards = [o.partition("=")[2] for o in overrides if _key(o) == "dataset.shards"]
-    others = [o for o in overrides if _key(o) != "dataset.shards"]
-    if not shards:
-        return others
-    items = _split_list(shards[0]) if len(shards) == 1 and shards[0].startswith("[") else shards
-    return [*others, f"dataset.shards=[{','.join(_quoted(item) for item in items)}]"]
-
-
-def _split_list(text: str) -> list[str]:
-    """The items of `[a,b{1,2}]`, split at commas outside braces and quotes."""
-    return [item.strip().strip("'\"") for item in re.findall(r"'[^']*'|\"[^\"]*\"|(?:\{[^}]*\}|[^,])+", text[1:-1])]
-
-
-def _quoted(value: str) -> str:
-    if value[:1] in "'\"":
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _group_from_file(override: str) -> str:
-    """Make `policy=./mine.yaml` a choice that Hydra can make, by registering the file's content."""
-    key, _, value = override.partition("=")
-    group = key.lstrip("+")
-    if group not in GROUPS or not value.endswith((".yaml", ".yml")):
-        return override
-    path = Path(value)
+def _chosen(choice: Override) -> str:
+    """A choice that Hydra can make; of `policy=./mine.yaml` by registering the file's content."""
+    name = choice.value.strip("'\"")
+    if choice.key not in GROUPS:
+        return _readable(choice)
+    if not name.endswith((".yaml", ".yml")):
+        if name not in group_names(choice.key):
+            raise InputError(no_such_choice(choice.key, name))
+        return Override(choice.key, name).for_hydra
+    path = Path(name)
     if not path.is_file():
-        raise InputError(f"{override}: no such file; name one, or one of {', '.join(group_names(group))}")
-    ConfigStore.instance().store(group=group, name=f"file_{path.stem}", node=_read_yaml(path))
-    return f"{key}=file_{path.stem}"
+        raise InputError(f"{choice}: no such file; name one, or one of {_named(choice.key)}")
+    ConfigStore.instance().store(group=choice.key, name=f"file_{path.stem}", node=_read_yaml(path))
+    return Override(choice.key, f"file_{path.stem}").for_hydra
 
 
-def _addable(override: str) -> str:
-    """Let an override of an open mapping add a key, and one of a data set whatever its file leaves out."""
-    inside = any(override.startswith(f"{mapping}.") for mapping in _OPEN_MAPPINGS)
-    group, _, name = _key(override).partition(".")
-    left_out = group == "dataset" and name in DatasetSettings.model_fields and override.startswith(group)
-    return f"++{override}" if inside or left_out else override
+def _readable(override: Override) -> str:
+    """`override` in Hydra's grammar; a text may hold what means something there.
+
+    Raises:
+        InputError: the value is no text and cannot be read.
+    """
+    try:
+        parsed = OverridesParser.create().parse_override(override.for_hydra)
+        if not parsed.is_sweep_override():
+            return override.for_hydra
+    except HydraException:
+        pass
+    setting = lookup(override.key)
+    if setting is not None and setting.text and (not setting.open or setting.path != override.key):
+        return Override(override.key, quoted(override.value)).for_hydra
+    kind = setting.kind if setting else "mapping"
+    form = {"list": ", written [a,b]", "mapp": ", written {a: 1, b: 2}"}.get(kind[:4], "")
+    raise InputError(f"{override}: cannot be read; {override.key} takes {kind}{form}")
+
+
+def _named(group: str) -> str:
+    return ", ".join(group_names(group))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -264,10 +274,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no mapping of keys to values")
     return content
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -285,29 +291,6 @@ def _plain_group(config: DictConfig, group: str) -> dict[str, Any]:
     return _plain(config[group])
 
 
-def _validated(kind: type[T], fields: Mapping[str, Any], prefix: str = "") -> T:
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in ((prefix,) if prefix else ()) + first["loc"])
-        raise InputError(f"{place}: {_reason(first['type'], first['msg'])} (given: {first['input']!r})") from error
-
-
-def _reason(kind: str, message: str) -> str:
-    return "there is no such setting" if kind == "extra_forbidden" else message
-
-
 def _one_line(error: Exception) -> str:
-    """Hydra's message as one line that says how to mend it."""
-    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    missing = re.search(r"Could not find '(\w+)/([^']+)'", text)
-    if missing:
-        group, name = missing.groups()
-        return (
-            f"{group}={name}: there is no such {group}; choose one of {', '.join(group_names(group))}, or a YAML file"
-        )
-    unknown = re.search(r"Could not (?:override|append to config)[^']*'([^']+)'", text)
-    if unknown:
-        return f"{unknown[1]}: there is no such setting (a new key of a mapping is added with +{unknown[1]}=...)"
-    return text
+    """Hydra's message as one line."""
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip() and "https://" not in line)

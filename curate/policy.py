@@ -22,18 +22,23 @@ _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PLACEHOLDER = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|</?(?:image|img|video|s|bos|eos|pad)(?:_\w+)?>|\[/?INST\]", re.IGNORECASE
 )
+_UNNAMED = "is missing; check the code, or give a category of your own its name"
 _INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 class Category(BaseModel):
     """One category. `name` is an interface string: the model answers with "CODE: name"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
+    """What the model answers with, after the code."""
     should_not: tuple[str, ...] = ()
+    """What content should not do; at least one entry where the category is enforced."""
     can: tuple[str, ...] = ()
+    """What content may do."""
     enforced: bool = True
+    """Whether it counts as unsafe; false declares the category non-violating."""
 
     @field_validator("name")
     @classmethod
@@ -47,19 +52,18 @@ class Category(BaseModel):
 
 
 class Policy(BaseModel):
-    """A policy: categories by code, in order.
+    """A policy: categories by code, in order."""
 
-    Attributes:
-        text: rendered verbatim instead of the categories.
-        brief: rendered as its categories alone, for models that were tuned to answer without being told how.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
+    """Name of the policy; its annotations lie in a folder of this name."""
     categories: dict[str, Category] = Field(min_length=1)
+    """Categories by code (a capital, then up to seven more), in order."""
     text: str | None = None
+    """Rendered verbatim instead of the categories."""
     brief: bool = False
+    """Rendered as its categories alone, for models that were tuned to answer without being told how."""
 
 
 def load_policy(data: Mapping[str, Any], name: str | None = None) -> Policy:
@@ -80,7 +84,9 @@ def load_policy(data: Mapping[str, Any], name: str | None = None) -> Policy:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{place}: {where}: {first['msg']} (given: {first['input']!r:.80})") from error
+        unnamed = first["type"] == "missing" and first["loc"][:1] == ("categories",)
+        said = f"{first['msg']} (given: {first['input']!r:.80})"
+        raise InputError(f"{place}: {where}: {_UNNAMED if unnamed else said}") from error
     check_policy(policy)
     return policy
 

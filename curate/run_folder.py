@@ -116,15 +116,16 @@ def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
         return extend_plan(before, now)
     old, new = ([s.id for s in p.shards] for p in (before, now))
     if old != new:
-        raise InputError(
-            f"dataset.shards: {_shard_difference(old, new)}; "
-            "add extend=true to go on with all of them, or choose another output.dir"
-        )
+        grown = set(old) <= set(new) and before.limit == now.limit  # what extend=true does not refuse
+        way = "add extend=true to go on with all of them, or choose" if grown else "choose"
+        raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
     return before
 
 
 def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
     added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    if len(gone) == len(old):
+        return f"none of them is among the {len(old)} that this folder was planned with, so these are other data"
     parts = [f"{len(ids)} {what} (first {ids[0]})" for what, ids in (("new", added), ("gone", gone)) if ids]
     return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
 

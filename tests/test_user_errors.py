@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 
 import pytest
 
 from curate.cli import main
+from curate.commands import NAMES
 from tests.jobs import picture, write_tar
 
 DATA = "+dataset=laion_subset"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    """Where importing takes long it is said, which is no line of an error."""
+    for name in NAMES:
+        importlib.import_module(f"curate.commands.{name}")
 
 
 @pytest.fixture
@@ -61,12 +70,100 @@ def data(tmp_path, monkeypatch):
         (["filter"], ["output.dir"]),
         (["filter", "output.dir=empty"], ["empty", "no run"]),
         (["status", "output.dir=empty"], ["empty", "no run"]),
+        # Settings that are misnamed, or have a value of another kind.
+        (
+            ["run", DATA, "dataset.shard=x.tar"],
+            ["dataset.shard: there is no such setting; did you mean dataset.shards?"],
+        ),
+        (["run", DATA, "+dataset.shard=x.tar"], ["did you mean dataset.shards?"]),
+        (["run", DATA, "filter.review=0.2"], ["did you mean filter.thresholds.review?"]),
+        (["run", DATA, "output_dir=x"], ["did you mean output.dir?"]),
+        (["run", DATA, "model.dtype.x=1"], ["model.dtype.x", "did you mean model.dtype?"]),
+        (["run", DATA, "policy.categories.O66.enforced=false"], ["O66", "check the code"]),
+        (["run", DATA, "policy.categories.O6.enforce=false"], ["did you mean policy.categories.O6.enforced?"]),
+        (["run", DATA, "model=llavaguard7b"], ["did you mean llavaguard_7b?", "builtin"]),
+        (["run", DATA, "model=null"], ["model=null", "builtin"]),
+        (["run", DATA, "~model"], ["~model", "model=NAME"]),
+        (["run", DATA, "model.rationale=all,none"], ["model.rationale=all,none", "all, unsafe or none"]),
+        (["run", DATA, "retry=a,b"], ["retry=a,b", "[a,b]"]),
+        (["run", DATA, "budget=5"], ["budget.engine, budget.data, budget.grace"]),
+        (["run", DATA, "model.decoding=3"], ["model.decoding.temperature"]),
+        (["run", DATA, "hydra.run.dir=x"], ["hydra.run.dir", "output.dir=DIR"]),
+        (["run", DATA, "tune.epochs=3"], ["tune.epochs", "`tune`"]),
+        (["run", DATA, "filter.fields=["], ["filter.fields=[", "{a: 1, b: 2}"]),
+        # Data that are not named.
+        (["run", "dataset.shards=00000.tar"], ["dataset.shards", "+dataset=NAME", "webdataset", "laion_subset"]),
+        (["run", "model=builtin"], ["dataset: none was given", "+dataset=NAME", "folder", "webdataset"]),
+        (["run", "+dataset=./00000.tar"], ["+dataset=webdataset dataset.shards=./00000.tar"]),
+        (["run", "dataset=nothing"], ["+dataset=nothing", "no such dataset", "laion_subset"]),
+        # As other tools have it.
+        (["run", "--dataset", "laion_subset"], ["--dataset laion_subset: is written +dataset=laion_subset here"]),
+        (["run", "--dataset=laion_subset"], ["is written +dataset=laion_subset here"]),
+        (["run", "--dataset", "./one.jpg"], ["python -m curate judge ./one.jpg"]),
+        (["run", "--dataset", "user/name"], ["+dataset=hf_dataset dataset.shards=user/name"]),
+        (["run", "--data", "empty"], ["+dataset=folder dataset.shards=empty"]),
+        (["run", DATA, "--output-dir", "x"], ["--output-dir x: is written output.dir=x here"]),
+        (["run", DATA, "-o", "x"], ["is written output.dir=x here"]),
+        (["run", DATA, "--model.dtype=float32"], ["is written model.dtype=float32 here"]),
+        (["run", DATA, "--dtype", "float32"], ["is written model.dtype=float32 here"]),
+        (["run", DATA, "--limit", "5"], ["is written dataset.limit=5 here"]),
+        (["run", DATA, "--model"], ["is written model=NAME here"]),
+        (["run", DATA, "--batch-size", "8"], ["--batch-size 8", "NAME=VALUE"]),
+        (["run", DATA, "--"], ["--: is no argument"]),
+        (["run", "laion_subset"], ["laion_subset: is written +dataset=laion_subset here"]),
+        (["run", DATA, "medical"], ["is written policy=medical here"]),
+        (["run", "00000.tar"], ["+dataset=webdataset dataset.shards=00000.tar"]),
+        (["run", DATA, "dataset.limit"], ["dataset.limit: has no value; write dataset.limit=VALUE"]),
+        (["run", DATA, "dataset.limit", "=", "5"], ["is written dataset.limit=5 here, without spaces"]),
+        (["run", DATA, "model"], ["model=NAME", "builtin"]),
+        (["run", DATA, "=5"], ["without spaces around ="]),
+        (["run", DATA, "nonsense"], ["nonsense", "NAME=VALUE"]),
+        (["filter", "empty"], ["empty: a run's folder is written output.dir=empty here"]),
+        (["verify", "empty"], ["output.dir=empty"]),
+        (["status", "empty"], ["output.dir=empty"]),
+        (["compact", "empty"], ["output.dir=empty"]),
+        (["filter", "--output-dir=empty"], ["output.dir=empty"]),
+        (["status", "output.dir=empty", "--exact"], ["is written exact=true here"]),
+        (["filter", "output.dr=empty"], ["output.dr=empty", "did you mean output.dir=?"]),
+        (["status", "output.dir=empty", "exakt=true"], ["did you mean exact=?"]),
+        (["verify", "output.dir=empty", "source=false"], ["did you mean sources=?"]),
+        (["compact", "output.dir=empty", "part_mb=0"], ["part_mb=0", "from 1 on"]),
+        (["plan", DATA, "probe=few"], ["probe=few", "not a number"]),
+        (["plan", DATA, "prob=3"], ["prob=3", "did you mean probe=?"]),
+        (["evaluate", "--gold", "x.csv"], ["is written gold=x.csv here"]),
+        (["evaluate", "runs/x"], ["predictions=runs/x or gold=runs/x"]),
+        (["evaluate", "prediction=x"], ["did you mean predictions=?"]),
+        (["annotate", "--dataset", "x"], ["is written +dataset=x here"]),
+        (["submit", "laion_subset"], ["is written +dataset=laion_subset here"]),
+        (["policy", "show", "medical"], ["is written policy=medical here"]),
+        (["policy", "shw"], ["show, import"]),
+        (["policy", "import", "note.txt", "--name", "x"], ["is written name=x here"]),
+        (["tune", "data", "goldd=x"], ["did you mean gold=?"]),
+        (["tune", "--epochs", "3"], ["--epochs 3"]),
+        (["settings", "modl"], ["modl", "did you mean model?"]),
+        (["settings", "model.dtyp"], ["did you mean model.dtype?"]),
+        (["settings", "--markdown"], ["is written markdown=true here"]),
+        (["completion"], ["bash, zsh, fish"]),
+        (["completion", "tcsh"], ["tcsh"]),
+        (["rn"], ["did you mean run?"]),
+        (["--dataset", "x"], ["+dataset=x"]),
+        (["+dataset=laion_subset"], ["python -m curate run +dataset=laion_subset"]),
+        # As Hydra has it.
+        (["run", DATA, "--multirun"], ["--multirun", "one run"]),
+        (["run", DATA, "-m"], ["-m", "one run"]),
+        (["run", DATA, "--hydra-help"], ["--hydra-help", "--help, --info and --cfg job"]),
+        (["run", DATA, "--cfg", "hydra"], ["--cfg hydra", "--cfg job"]),
+        (["run", DATA, "--cfg", "all"], ["--cfg all", "--cfg job"]),
+        (["run", DATA, "--config-dir", "x"], ["--config-dir", "model=./mine.yaml"]),
+        (["run", DATA, "-sc", "install=bash"], ["completion bash"]),
+        (["verify", "--cfg", "job"], ["--cfg", "`verify` has no configuration"]),
+        (["filter", "output.dir=empty", "--cfg", "job"], ["--cfg", "run.yaml"]),
+        (["run", DATA, "--cfg", "job", "model.dtyp=x"], ["did you mean model.dtype?"]),
+        (["--cfg", "job"], ["behind a command"]),
     ],
 )
 def test_each_wrong_input_has_its_line(data, capsys, arguments, said):
-    engine = (
-        ["engine=fake", "engine.workers=0", "output.dir=out"] if arguments[0] == "run" and len(arguments) > 1 else []
-    )
+    engine = ["engine=fake", "engine.workers=0", "output.dir=out"] if arguments[:2] == ["run", DATA] else []
     shards = (
         []
         if any(a.startswith(("dataset.shards", "+dataset=parquet")) for a in arguments)
@@ -80,6 +177,20 @@ def test_each_wrong_input_has_its_line(data, capsys, arguments, said):
     assert "Traceback" not in streams.err
     for word in said:
         assert word in streams.err, streams.err
+
+
+def test_other_data_of_the_same_name_are_refused(data, capsys):
+    fake = ["engine=fake", "engine.workers=0"]
+    for place in ("mine/cats", "yours/cats"):
+        (data / place).mkdir(parents=True)
+    (data / "00000.tar").rename(data / "mine/cats/00000.tar")
+    (data / "00001.tar").rename(data / "yours/cats/00001.tar")
+    assert main(["run", "+dataset=webdataset", "dataset.shards=mine/cats/*.tar", *fake]) == 0
+    assert "runs/cats" in capsys.readouterr().out
+    assert main(["run", "+dataset=webdataset", "dataset.shards=yours/cats/*.tar", *fake]) == 2
+    said = capsys.readouterr().err
+    assert "other data; choose another output.dir" in said
+    assert "extend" not in said, "which would be refused"
 
 
 @pytest.mark.parametrize(

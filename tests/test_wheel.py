@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from tests.jobs import curate, rows
+from tests.jobs import curate, environment, rows
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,29 @@ def test_the_wheel_runs_the_same_command_from_any_folder(installed, tmp_path, mo
     assert len(rows(tmp_path / "runs/laion_subset")) == 300
 
 
+def test_the_wheel_installs_a_command(installed, tmp_path):
+    (listed,) = installed.glob("*.dist-info/entry_points.txt")
+    scripts = ConfigParser()
+    scripts.read(listed)
+    entry = EntryPoint("curate", scripts["console_scripts"]["curate"], "console_scripts")
+    code = f"import sys; from {entry.module} import {entry.attr}; sys.argv = ['curate', '--version']"
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit({entry.attr}())"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(installed)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith("curate ")
+
+
 def test_the_wheel_holds_what_the_package_reads(installed):
-    for path in ("conf/config.yaml", "conf/policy/llavaguard.yaml", "jobs/annotate.sh", "data/safeguard/config.json"):
+    for path in (
+        "conf/config.yaml",
+        "conf/policy/llavaguard.yaml",
+        "jobs/annotate.sh",
+        "data/safeguard/config.json",
+        "completions/curate.bash",
+    ):
         assert (installed / "curate" / path).is_file(), path

@@ -3,8 +3,6 @@
 Nothing else changes: filter, verify, evaluate, status, `retry` and `extend=true` work as before; shards that are judged
 later have files of their own until the next `compact`. It can be killed at any moment and started again, and readers
 need not wait for it. What is not finished yet is left out.
-
-part_mb=256               megabytes of annotation files that make a part
 """
 
 from __future__ import annotations
@@ -14,15 +12,19 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from curate.compaction.rewriting import TARGET, compact
-from curate.config import split_run
 from curate.console import say
 from curate.errors import ExitCode, InputError
 from curate.ledger import any_committed
+from curate.run_argument import split_run
 from curate.run_folder import load_run
 from curate.running import unfinished
 
 SUMMARY = "merge a run's small annotation files into parts of some hundred megabytes"
 EXAMPLE = "compact output.dir=runs/laion_subset"
+ARGUMENTS = """
+output.dir=DIR            the run's folder
+part_mb=256               megabytes of annotation files that make a part
+"""
 
 
 def main(argv: list[str]) -> ExitCode:

@@ -1,15 +1,4 @@
-"""Measures any annotations against a gold set and writes metrics.json, evaluation.md, plots and filter rules.
-
-predictions=FILE_OR_DIR   a run's folder or URL, or a table; several (comma list or repeated) are compared to the first
-gold=FILE_OR_DIR          a table, an image folder rating/category/image, or datasets:NAME
-output.dir=DIR            where to write; beside the predictions if not given
-policy=NAME               judge the rows of this policy, joined by key alone
-recall=0.95               choose thresholds that reach this recall, and write them as filter files
-cost_fn=5 cost_fp=1       or those with the least total cost of missed and falsely flagged images
-calibration=auto          auto, isotonic or platt
-calibrated=true           choose thresholds on calibrated probabilities; the filter files carry the calibration
-unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
-"""
+"""Measures any annotations against a gold set and writes metrics.json, evaluation.md, plots and filter rules."""
 
 from __future__ import annotations
 
@@ -22,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from curate.arguments import takes
 from curate.calibration import Method, save_calibration
 from curate.console import say
 from curate.errors import ExitCode, InputError
@@ -39,20 +29,22 @@ from curate.open_store import is_url, open_store
 
 SUMMARY = "metrics of any annotations against a gold set"
 EXAMPLE = "evaluate predictions=runs/mine gold=gold.csv recall=0.95"
+ARGUMENTS = """
+predictions=FILE_OR_DIR   a run's folder or URL, or a table; several (comma list or repeated) are compared to the first
+gold=FILE_OR_DIR          a table, an image folder rating/category/image, or datasets:NAME
+output.dir=DIR            where to write; beside the predictions if not given
+policy=NAME               judge the rows of this policy, joined by key alone
+recall=0.95               choose thresholds that reach this recall, and write them as filter files
+cost_fn=5                 or those with the least total cost of missed images, of which one costs this
+cost_fp=1                 and of falsely flagged images, of which one costs this
+calibration=auto|isotonic|platt
+                          how probabilities are calibrated
+calibrated=true|false     choose thresholds on calibrated probabilities; the filter files carry the calibration
+unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
+"""
 
 _METHODS: Mapping[str, Method | None] = {"auto": None, "isotonic": "isotonic", "platt": "platt"}
-_KNOWN = (
-    "predictions",
-    "gold",
-    "output.dir",
-    "policy",
-    "recall",
-    "cost_fn",
-    "cost_fp",
-    "calibration",
-    "calibrated",
-    "unlabelled",
-)
+_KNOWN = tuple(takes(ARGUMENTS, "").own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,12 @@ from curate.settings import ModelSettings
 
 SUMMARY = "show the prompt of a policy, or import one from a text"
 EXAMPLE = "policy show policy=medical policy.categories.O6.enforced=false"
+WORDS = "show import *"
+ARGUMENTS = """
+name=NAME                 import: what the policy is called
+output=PATH               import: the file to write
+"""
+SETTINGS = "policy model"
 
 _ACTIONS = ("show", "import")
 

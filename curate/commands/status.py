@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from curate.config import split_run
 from curate.console import say
 from curate.errors import ExitCode, InputError
+from curate.run_argument import split_run
 from curate.status import Status, read_status
 
 SUMMARY = "progress of all workers on a run's folder"
 EXAMPLE = "status output.dir=runs/laion_subset"
+ARGUMENTS = """
+output.dir=DIR            the run's folder
+exact=true|false          whether the commits are counted
+"""
 
 
 def main(argv: list[str]) -> ExitCode:

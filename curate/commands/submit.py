@@ -19,6 +19,7 @@ from curate.slurm import submit, write_scripts
 
 SUMMARY = "judge a data set as a SLURM array"
 EXAMPLE = "submit +dataset=laion_subset job=slurm job.tasks=64 job.gpus_per_task=1"
+SETTINGS = "all"
 
 _SECRETS = {"account_key", "client_secret", "connection_string", "key", "password", "sas_token", "secret", "token"}
 """Options of fsspec's file systems that everybody who can read a script must not read there."""

@@ -1,17 +1,15 @@
 """Tunes a safeguard, or makes the training data for one. Needs the extra `tune`.
 
-tune data gold=PATH output.dir=DIR     conversations from a gold set, with the policy augmentations
-  gold=PATH           a table with key, rating, category, optionally policy, split, rationale, template; or a folder
-  policy=NAME         of rows without one of their own
-  model=NAME          what will be tuned: its layout and the bound of its rationales count
-  +dataset=NAME       where the images are, if the gold set holds none
-  teacher=NAME        a safeguard that writes the missing rationales, with teacher.* and engine.* as `run` takes them
-  seed=0 dev=0.05 augment=true safe_draws=0 exception_draws=1 balance=true
+`tune data gold=PATH output.dir=DIR` makes conversations of a gold set, with the policy augmentations:
 
-tune data=DIR output.dir=DIR           tunes; run again after any interruption and it goes on
-  model=NAME          what is tuned; default: the base of the recipe
-  tune=NAME           the recipe, a name or a YAML file; default: that of the model's name, else lora
-  tune.epochs=1 ...   any setting of the recipe
+- the gold set is a table with key, rating, category, optionally policy, split, rationale, template; or a folder
+- policy=NAME is that of rows without one of their own
+- model=NAME is what will be tuned: its layout and the bound of its rationales count
+- +dataset=NAME says where the images are, if the gold set holds none
+- teacher=NAME writes the missing rationales, with teacher.* and engine.* as `run` takes model.* and engine.*
+
+`tune data=DIR output.dir=DIR` tunes; run again after any interruption and it goes on. model=NAME is what is tuned, by
+default the base of the recipe; tune=NAME is the recipe, by default that of the model's name, else lora.
 """
 
 from __future__ import annotations
@@ -23,9 +21,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from curate.config import compose_dataset, compose_judge, compose_policy, compose_tune, split_output_dir
+from curate.config import compose_dataset, compose_judge, compose_policy, compose_tune
 from curate.console import say
 from curate.errors import ExitCode, InputError
+from curate.run_argument import split_output_dir
 from curate.tuning.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -33,6 +32,20 @@ if TYPE_CHECKING:
 
 SUMMARY = "training data for a safeguard, and tuning it"
 EXAMPLE = "tune model=qwenguard_3b data=training output.dir=tuned"
+WORDS = "data"
+ARGUMENTS = """
+data=DIR                  what `tune data` made
+output.dir=DIR            where the model goes, or the data
+gold=PATH                 data: the gold set, a table or a folder
+teacher=NAME              data: a safeguard that writes the missing rationales
+seed=0                    data: of the augmentations, the split and the balance
+dev=0.05                  data: share of images held out where the gold set has no column `split`
+augment=true|false        data: whether to draw policies
+safe_draws=0              data: draws for each safe image as well, up to three
+exception_draws=1         data: draws for each unsafe image in which its category is declared non-violating
+balance=true|false        data: whether to repeat the rarer rating in the training split
+"""
+SETTINGS = "tune model policy dataset engine"
 
 _REQUIRED = ("torch", "transformers", "accelerate", "peft", "matplotlib")
 

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from curate.config import split_run
 from curate.console import say
 from curate.errors import ExitCode, InputError, LawViolation, ShardUnreadable
+from curate.run_argument import split_run
 from curate.types import ShardRef
 from curate.verification.audit import audit
 from curate.verification.report import Report
 
 SUMMARY = "audit of a run: one fate for each sample, nothing lost, nothing unjudged in clean"
 EXAMPLE = "verify output.dir=runs/laion_subset"
+ARGUMENTS = """
+output.dir=DIR            the run's folder
+sources=true|false        whether the sources are read again
+"""
 
 _TRUTH = {"true": True, "false": False}
 
