@@ -6,6 +6,12 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TextIO
+
+from curate.harmless import harmless, one_line
+from curate.phases import aside
 
 _QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -40,12 +46,29 @@ def configure_child() -> None:
 
 
 def say(*lines: str) -> None:
-    """Print lines meant for a person."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    """Print lines meant for a person. What came from data cannot do anything to the terminal: see `harmless`."""
+    with _aside():
+        sys.stdout.write("".join(f"{_printable(harmless(line), sys.stdout)}\n" for line in lines))
+        sys.stdout.flush()
 
 
 def complain(line: str) -> None:
     """Print an error as one line."""
-    sys.stderr.write(f"curate: {' '.join(line.split())}\n")
-    sys.stderr.flush()
+    with _aside():
+        sys.stderr.write(f"curate: {_printable(one_line(line), sys.stderr)}\n")
+        sys.stderr.flush()
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """`text` with escapes for what the stream's encoding lacks: a caption must not end the program."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Neither a phase's line nor a bar stands where the lines are written meanwhile."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    bars = nullcontext() if tqdm is None else tqdm.external_write_mode(file=sys.stderr, nolock=True)
+    with aside(), bars:
+        yield

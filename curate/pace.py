@@ -15,6 +15,14 @@ _LIMITS = {
     "writing": "writing to output.dir sets the pace",
     "loop": "the process that hands out the work sets the pace: several engines (processes) would help",
 }
+_SHORT = {
+    "preparation": "preparing; more engine.workers or cores help",
+    "engine": "the engine",
+    "places": "engine.max_requests and engine.max_bytes; higher ones help",
+    "reading": "reading; more engine.shards_in_flight or nearer storage help",
+    "writing": "writing to output.dir",
+    "loop": "the process that hands out the work; several engines help",
+}
 
 
 def pace(metrics: Metrics) -> Iterator[str]:
@@ -28,6 +36,15 @@ def pace(metrics: Metrics) -> Iterator[str]:
     inside = f"{metrics.mean(Gauge.ENGINE):.0f} requests in it on average"
     yield f"engine      waited {metrics.waited_share:.1%} of the time, {inside}; {_LIMITS[metrics.limit]}"
     yield f"an image    {'   '.join(_stages(metrics))}   ({metrics.rate:.1f} images/s a worker)"
+
+
+def pace_in_short(metrics: Metrics) -> str | None:
+    """The rate, and what sets it; None where nothing was asked."""
+    if not metrics.workers:
+        return None
+    each = "" if metrics.workers == 1 else " a worker"
+    waited = f", which waited {metrics.waited_share:.1%} of the time" if metrics.limit == "engine" else ""
+    return f"{metrics.rate:.1f} images/s{each}, set by {_SHORT[metrics.limit]}{waited}"
 
 
 def _stages(metrics: Metrics) -> Iterator[str]:

@@ -27,10 +27,11 @@ from curate.metrics import Gauge
 from curate.models import model_identity
 from curate.node import Node, assign
 from curate.open_store import open_store
+from curate.phases import phase
 from curate.places import Place, places_of
 from curate.planning import make_plan
 from curate.preparing import Limits, PreparerPool
-from curate.progress import Display, Progress
+from curate.progress import Awaited, Display, judging
 from curate.recording import recording, write_total
 from curate.rollup import Rollup
 from curate.run_folder import BegunMeanwhile, Record, Run, open_run, read_record, recorded_dtype
@@ -38,6 +39,7 @@ from curate.settings import Settings
 from curate.sharing import own_share
 from curate.tally import Tally
 from curate.types import ShardRef, Status
+from curate.usual import LOADING, loading, usual_seconds
 from curate.window import Backlog
 from curate.worker import Outcome, Worker
 
@@ -62,7 +64,8 @@ def _open(settings: Settings) -> Run:
     fingerprints = fingerprints_of(settings)
     check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
     check_earlier(settings, fingerprints)
-    plan = make_plan(settings.dataset)
+    with phase("listing the shards"):
+        plan = make_plan(settings.dataset)
     return open_run(store, settings, plan, fingerprints, recorded)
 
 
@@ -129,13 +132,16 @@ def _annotate(run: Run, shards: Sequence[ShardRef]) -> Outcome:
     if len(places) > 1:
         return _annotate_in_processes(run, places, shards)
     left = _left(run)
-    return asyncio.run(work(run, shards, lambda tally: Progress(tally, left)))
+    return asyncio.run(work(run, shards, lambda tally: judging(tally, left)))
 
 
 def _annotate_in_processes(run: Run, places: Sequence[Place], shards: Sequence[ShardRef]) -> Outcome:
     tally = Tally(run.settings.budget)
     node = Node(tally)
-    outcome = node.run(assign(run, places, shards), Progress(tally, _left(run)))
+    usual = usual_seconds(run.settings.model, run.settings.engine)
+    what = f"{LOADING} in {len(places)} processes"
+    display = Awaited(judging(tally, _left(run)), what, usual, lambda: node.has_begun)
+    outcome = node.run(assign(run, places, shards), display)
     left = unfinished(run) - len(outcome.unreadable)
     if node.losses and left > 0:
         raise EngineDead(f"{'; '.join(node.losses)}; {left} shards are left: run the same command again to go on")
@@ -160,7 +166,8 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
     earlier = await asyncio.to_thread(EarlierRuns, settings.reuse, run.fingerprints)
     async with _pool(settings, engine, meter) as pool:
         try:
-            await _start(engine, pool)
+            with loading(settings.model, settings.engine):
+                await load(engine, pool)
             shop = _workshop(run, claims.worker, engine, pool, earlier, meter)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
             worker = Worker(shards, shop, claims, display(shop.tally), rollup)
@@ -207,7 +214,7 @@ async def _pool(settings: Settings, engine: Engine, meter: Meter) -> AsyncIterat
             yield pool
 
 
-async def _start(engine: Engine, pool: PreparerPool) -> None:
+async def load(engine: Engine, pool: PreparerPool) -> None:
     """Load the model and, meanwhile, the workers' image processors, so that the first image waits for neither.
 
     Raises:

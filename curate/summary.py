@@ -1,145 +1,210 @@
-"""What `run` ends with: what came out, where it lies, and the line that loads it."""
+"""What `run` ends with, on one screen: what was found, what failed and why, examples, where it lies, and what next."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import zip_longest
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-import polars as pl
+from rich.text import Text
 
+from curate import layout
 from curate.compaction.files import AnnotationFiles
+from curate.disagreement import PAIRS_UP_TO, Disagreement, disagreements
 from curate.engines.dtype import AUTO
-from curate.failures import read_failures
-from curate.ledger import read_commits
-from curate.open_store import is_url
-from curate.pace import pace
+from curate.examples import choose, pictures
+from curate.failures import count_failures, read_failures
+from curate.harmless import one_line
+from curate.ledger import Commit, commits_by_shard
+from curate.next_steps import next_steps
+from curate.pace import pace_in_short
+from curate.picture_rows import example_rows
 from curate.policy import BY_ROW
 from curate.recording import read_metrics
 from curate.row_policies import FOLDER as POLICIES
 from curate.row_policies import codes_of, read_policies
 from curate.run_folder import Run
-from curate.types import Rating
+from curate.types import Rating, Status
+from curate.unjudged import reasons, to_retry
 
-WIDTH = 110
-EXAMPLES = 3
+TOP_KINDS = 4
+TOP_KINDS_EACH = 2
+"""Where there are several policies."""
+TOP_SHARDS = 2
 
 
-def summary(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
-    """Lines for a person: counts under each policy, examples, splits, failures, how to load.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How a summary is to be seen.
+
+    Attributes:
+        width: columns of the screen.
+        pictures: whether it can show any.
+        arguments: of the command that ran the job, for the one that goes on with it.
+        differences: between the policies, where they were looked for already.
+    """
+
+    width: int = 80
+    pictures: bool = False
+    arguments: Sequence[str] = ()
+    differences: Sequence[Disagreement] | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """Counts under one policy."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    ratings: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    reused: int = 0
+
+    @classmethod
+    def of(cls, commits: Iterable[Commit]) -> Found:
+        """Of all shards."""
+        found = cls()
+        for commit in commits:
+            found.statuses.update(commit.statuses)
+            found.ratings.update(commit.ratings)
+            found.categories.update(commit.categories)
+            found.reused += commit.reused
+        return found
+
+    @property
+    def failed(self) -> int:
+        """Samples without a label."""
+        return self.statuses.total() - self.statuses[Status.LABELLED]
+
+
+def summary(run: Run, splits: Mapping[str, int], view: View | None = None) -> Iterator[Text]:
+    """Rows for a person, 24 in a pipe where nothing is out of the ordinary.
+
+    Reads every commit, and of annotations what three examples take; with several policies it goes through all of them
+    once more, unless `view` knows what they differ in (see `disagreements`).
 
     Args:
         run: a finished run.
         splits: number of samples by split.
+        view: how it is to be seen; None is a pipe.
     """
+    view = view or View()
+    commits = {policy: commits_by_shard(run.store, policy) for policy in run.settings.passes}
+    found = {policy: Found.of(of.values()) for policy, of in commits.items()}
+    if view.pictures:  # a terminal, which has room
+        yield Text()
+    examples = choose(run.store, next(iter(commits.values())).values(), run.settings.dataset.caption)
+    yield from _judged(run, found, view.width)
+    for policy, counts in found.items():
+        yield from _counts(run, policy, counts, view.width)
+    yield from _differences(run, commits, view)
+    yield from _unjudged(run, found, view.width)
+    images = pictures(examples, run.plan.shards, run.settings.dataset) if view.pictures else {}
+    yield from example_rows(examples, images, view.width)
+    yield from layout.field("splits", _listed(splits, "   "), view.width)
+    speed = pace_in_short(read_metrics(run.store))
+    yield from layout.field("pace", speed, view.width) if speed else ()
+    folder = run.settings.output.dir.rstrip("/")
+    yield from layout.field("folder", f"{one_line(folder)}: README.md, splits/, annotations/, metrics/", view.width)
+    scored = any(example.p_unsafe is not None for example in examples)
+    yield from _next(run, splits, found, view, scored=scored)
+
+
+def _judged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text]:
+    """Who judged; and first of all what has to be known of that."""
     if run.settings.model.warning:
-        yield from ("", *textwrap.wrap(f"Mind: {run.settings.model.warning}", WIDTH))
-    for policy in run.settings.passes:
-        yield ""
-        yield from _counts(run, policy)
-    yield from ("", f"{EXAMPLES} examples")
-    yield from _examples(run)
-    yield from ("", "splits      " + "   ".join(f"{name} {count}" for name, count in splits.items()))
-    yield from pace(read_metrics(run.store))
-    yield from _failures(run)
-    yield from _where(run, splits)
-
-
-def _counts(run: Run, policy: str) -> Iterator[str]:
-    statuses: Counter[str] = Counter()
-    ratings: Counter[str] = Counter()
-    categories: Counter[str] = Counter()
-    reused = 0
-    for commit in read_commits(run.store, policy):
-        statuses.update(commit.statuses)
-        ratings.update(commit.ratings)
-        categories.update(commit.categories)
-        reused += commit.reused
-    dtype = run.fingerprints[policy].parts.get("model.dtype", AUTO)
+        yield from layout.paragraph(Text(f"Mind: {run.settings.model.warning}", style="yellow"), width)
+    first = next(iter(found))
+    dtype = run.fingerprints[first].parts.get("model.dtype", AUTO)
     form = "" if dtype == AUTO else f" in {dtype}"
-    yield f"{_under(run, policy)}: {statuses.total()} samples judged by {run.settings.model.name}{form}"
-    yield f"  rating    {_listed(ratings)}"
-    names = _category_names(run, policy)
-    for code, count in sorted(categories.items()):
-        yield f"  {count:>9} Unsafe as {code}: {names.get(code, '')}"
-    failed = {status: count for status, count in statuses.items() if status != "labelled"}
-    if failed:
-        yield f"  no label  {_listed(failed)}"
-    if reused:
-        yield f"  reused    {reused} of these labels, from identical pictures or earlier runs"
+    samples = max(counts.statuses.total() for counts in found.values())
+    said = f"{_under(run)}: {samples} samples judged by {run.settings.model.name}{form}"
+    yield from layout.paragraph(Text(said, style="bold"), width)
 
 
-def _under(run: Run, policy: str) -> str:
-    if policy != BY_ROW:
-        return f"policy {policy}"
-    return f"each row under its own policy, {len(run.store.names(POLICIES))} of them"
+def _under(run: Run) -> str:
+    if run.settings.passes == (BY_ROW,):
+        return f"each row under its own policy, {len(run.store.names(POLICIES))} of them"
+    names = ", ".join(run.settings.passes)
+    return f"policy {names}" if len(run.settings.passes) == 1 else f"policies {names}"
+
+
+def _counts(run: Run, policy: str, found: Found, width: int) -> Iterator[Text]:
+    alone = len(run.settings.passes) == 1
+    text = Text("   ").join(
+        [
+            Text(f"{found.ratings[Rating.SAFE]} Safe", style="green"),
+            Text(f"{found.ratings[Rating.UNSAFE]} Unsafe", style="red"),
+            Text(f"{found.failed} failed", style="yellow" if found.failed else ""),
+        ]
+    )
+    if alone:
+        yield from layout.field("found", text, width)
+        kinds = _kinds(found.categories, _category_names(run, policy), TOP_KINDS)
+        yield from layout.field("Unsafe as", kinds, width) if kinds else ()
+    else:
+        kinds = _kinds(found.categories, {}, TOP_KINDS_EACH)
+        yield from layout.field(policy, text.append(f"   ({kinds})" if kinds else ""), width)
+    if found.reused:
+        said = f"{found.reused} of these labels, from identical pictures or earlier runs"
+        yield from layout.field("reused", said, width)
 
 
 def _category_names(run: Run, policy: str) -> Mapping[str, str]:
-    if policy != BY_ROW:
-        return codes_of([run.settings.policies[policy]])
-    return codes_of(read_policies(run.store))
+    return codes_of([run.settings.policies[policy]] if policy != BY_ROW else read_policies(run.store))
 
 
-def _examples(run: Run) -> Iterator[str]:
-    """The first rows of each rating, so that both are seen where both are there."""
-    policy = run.settings.passes[0]
-    firsts = [_first_rows(run, policy, rating) for rating in Rating]
-    for row in [row for rank in zip_longest(*firsts) for row in rank if row][:EXAMPLES]:
-        probability = "" if row["p_unsafe"] is None else f"  p_unsafe {row['p_unsafe']:.2f}"
-        yield f"  {row['key']}: {row['rating']}, {row['category']}{probability}"
-        if row["rationale"]:
-            yield from textwrap.wrap(
-                row["rationale"],
-                WIDTH,
-                initial_indent="    ",
-                subsequent_indent="    ",
-                max_lines=2,
-                placeholder=" ...",
-            )
+def _kinds(categories: Mapping[str, int], names: Mapping[str, str], most: int) -> str:
+    """The most frequent kinds of unsafe samples, and how many more there are."""
+    ordered = sorted(categories.items(), key=lambda item: (-item[1], item[0]))
+    kinds = [f"{count} {code}{f': {names[code]}' if code in names else ''}" for code, count in ordered[:most]]
+    rest = len(ordered) - most
+    return one_line("; ".join([*kinds, *([f"and {rest} more kind{'s' if rest > 1 else ''}"] if rest > 0 else [])]))
 
 
-def _first_rows(run: Run, policy: str, rating: Rating) -> list[dict[str, Any]]:
-    """The first `EXAMPLES` rows with `rating`; opens no more shards than hold them."""
-    found: list[dict[str, Any]] = []
-    files = AnnotationFiles(run.store)
-    for commit in read_commits(run.store, policy):
-        if len(found) < EXAMPLES and commit.ratings.get(rating):
-            with files.local(commit) as path:
-                rated = pl.scan_parquet(path).filter(pl.col("rating") == rating.value)
-                found += rated.head(EXAMPLES - len(found)).collect().to_dicts()
-    return found
+def _differences(run: Run, commits: Mapping[str, Mapping[str, Commit]], view: View) -> Iterator[Text]:
+    """Who finds Unsafe what another one finds Safe; the pairs that do so most."""
+    if len(commits) < 2:
+        return
+    found = view.differences
+    if found is None:
+        found = disagreements(AnnotationFiles(run.store), commits)
+    told = [_difference(one) for one in islice((d for d in found if d.samples), PAIRS_UP_TO)]
+    said = "; ".join(told) or "nowhere: no sample is Unsafe under one policy and Safe under another"
+    yield from layout.field("they differ", f"in {said}" if told else said, view.width)
 
 
-def _failures(run: Run) -> Iterator[str]:
-    for failure in read_failures(run.store):
-        yield f"shard {failure.shard} ({failure.url}): {failure.reason}"
+def _difference(one: Disagreement) -> str:
+    most = next(iter(one.categories), "")
+    safe = one.safe_under or "another"
+    return f"{one.samples} Unsafe under {one.unsafe_under} and Safe under {safe} (most of them {most})"
 
 
-def _where(run: Run, splits: Mapping[str, int]) -> Iterator[str]:
-    folder = run.settings.output.dir.rstrip("/")
-    yield f"folder      {folder}"
-    yield f"card        {folder}/README.md"
-    first = next((name for name in ("clean", *splits) if splits.get(name)), None)
-    yield f"load it     {_load_line(run, folder, first)}"
+def _unjudged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text]:
+    """Why samples have no label, and which shards are broken."""
+    of_each = {policy: reasons(counts.statuses) for policy, counts in found.items()}
+    alike = len({tuple(told) for told in of_each.values()}) == 1
+    for policy, told in islice(of_each.items(), 1 if alike else None):
+        label = "failed" if alike else f"failed under {policy}:"
+        why = Text("; ".join(told), style="yellow").append("; see their detail", style="default")
+        yield from layout.field(label, why, width, 4) if told else ()
+    for failure in read_failures(run.store, TOP_SHARDS):
+        said = one_line(f"{failure.shard} ({failure.url}): {failure.reason}")
+        yield from layout.field("shard", Text(said, style="red"), width, 3)
+    more = count_failures(run.store) - TOP_SHARDS
+    if more > 0:
+        yield from layout.field("", f"and {more} more shards: see failures/", width)
 
 
-def _load_line(run: Run, folder: str, split: str | None) -> str:
-    """The line of Python that loads `split`, or the annotations where splits are lists of keys or empty."""
-    form = run.settings.filter.write
-    if is_url(folder):
-        # `datasets` reads cards from folders and from the hub only.
-        files = f"splits/{split}/*.parquet" if split and form == "parquet" else "annotations/**/*.parquet"
-        return f'datasets.load_dataset("parquet", data_files={f"{folder}/{files}"!r}, split="train")'
-    if split and form == "parquet":
-        return f'datasets.load_dataset({folder!r}, "{split}", split="train")'
-    if split and form == "webdataset":
-        # `datasets` reads tars only where all samples have the same members, which crawls do not.
-        return f"webdataset.WebDataset(sorted(glob.glob({f'{folder}/splits/{split}/*.tar'!r})))"
-    return f'datasets.load_dataset({folder!r}, "annotations", split="train")'
+def _next(
+    run: Run, splits: Mapping[str, int], found: Mapping[str, Found], view: View, *, scored: bool
+) -> Iterator[Text]:
+    statuses = sum((counts.statuses for counts in found.values()), Counter[str]())
+    broken, retry = count_failures(run.store), to_retry(statuses)
+    steps = next_steps(run, splits, view.arguments, retry=retry, broken=broken, scored=scored)
+    yield from layout.field("next", f"{'; '.join(steps)}:", view.width)
+    yield from (Text(f"  {command}", style="cyan") for command in steps.values())
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    return "   ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+def _listed(counts: Mapping[str, int], between: str) -> str:
+    return between.join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 
 from curate import running
+from curate.commands import annotate as annotate_command
 from curate.commands import run as run_command
 from curate.config import compose_settings
 from curate.engines.base import Payload
@@ -251,6 +252,12 @@ def test_a_line_a_second_says_what_happened_in_it_and_the_last_the_rest(shards, 
 
 def test_the_summary_says_what_set_the_pace(shards, tmp_path, capsys):
     run_command.main(fake_run(shards, tmp_path / "run", "engine.args.rate=50")[1:])
+    printed = capsys.readouterr().out
+    assert re.search(r"pace        \d+\.\d images/s, set by the engine, which waited \d+\.\d% of the time\n", printed)
+
+
+def test_a_worker_says_where_its_images_spent_their_time(shards, tmp_path, capsys):
+    annotate_command.main(fake_run(shards, tmp_path / "run", "engine.args.rate=50")[1:])
     printed = capsys.readouterr().out
     assert re.search(r"engine      waited \d+\.\d% of the time", printed)
     assert "an image    read " in printed

@@ -204,13 +204,13 @@ def test_a_shard_that_breaks_off_is_judged_as_far_as_it_goes_and_again_when_repa
     folder = tmp_path / "run"
     done = curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
     assert "00001" in done.stdout
-    assert "breaks off after" in done.stdout
+    assert "breaks off after" in " ".join(done.stdout.split()), "in whatever rows"
     assert 60 < len(rows(folder)) < 90
     curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
     assert 60 < len(rows(folder)) < 90, "an unchanged shard is not judged again"
     (data / "00001.tar").write_bytes(whole)
     done = curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
-    assert "breaks off" not in done.stdout
+    assert "breaks off" not in " ".join(done.stdout.split())
     assert [(r["key"], r["rating"]) for r in rows(folder)] == [(r["key"], r["rating"]) for r in rows(undisturbed)]
     assert sorted(k for s in ("clean", "review", "unsafe", "failed") for k in [r["key"] for r in split_rows(folder, s)])
 

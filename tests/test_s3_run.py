@@ -66,7 +66,7 @@ def test_a_run_in_a_bucket_is_a_run(s3_server, place, expected, tmp_path):
     run = f"{place}/whole"
     done = curate(*fake_run(f"{place}/data/{SHARDS}", run))
     assert fetched(s3_server, run, tmp_path / "run") == expected
-    line = done.stdout.split("load it")[1].strip()
+    (line,) = (line for line in done.stdout.splitlines() if "datasets.load_dataset(" in line)
     loaded = datasets.load_dataset(
         "parquet", data_files=f"{run}/splits/clean/*.parquet", split="train", cache_dir=tmp_path
     )

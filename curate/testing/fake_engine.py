@@ -4,8 +4,8 @@ What it fakes, and why the real engine cannot stand in:
 
 * Answers: a function of the picture's SHA-256 and the question and of nothing else, in the trained layout. Two runs
   are therefore equal byte for byte, whatever the order, the batches or the workers, which vLLM's numerics are not.
-* Time: `latency`, and a serial processor that serves `rate` images a second and counts how long it waited for work, so
-  that a pipeline's ability to feed a GPU can be measured on a machine without one.
+* Time: `load`, `latency`, and a serial processor that serves `rate` images a second and counts how long it waited for
+  work, so that a pipeline's ability to feed a GPU can be measured on a machine without one.
 * Faults at chosen pictures, which a healthy engine does not show when asked.
 
 Its labels mean nothing.
@@ -39,6 +39,7 @@ class FakeArgs(Group):
     """`engine.args` of the fake.
 
     Attributes:
+        load: seconds until it is started, as if it loaded a model.
         latency: seconds every answer takes, beside others.
         rate: images a second of the one processor that all requests queue for; None for no queue.
         fail: fault by SHA-256 (or the start of one) of the picture. "reject": this request is refused. "die": the
@@ -47,6 +48,7 @@ class FakeArgs(Group):
         max_prompt_tokens: longer prompts are refused when rendered.
     """
 
+    load: Annotated[float, Field(ge=0)] = 0.0
     latency: Annotated[float, Field(ge=0)] = 0.0
     rate: Annotated[float, Field(gt=0)] | None = None
     fail: dict[str, Fault] = Field(default_factory=dict)
@@ -86,7 +88,8 @@ class FakeEngine:
         return partial(FakeRenderer, self._args)
 
     async def start(self) -> None:
-        """Nothing to load."""
+        """Nothing to load, but for as long as configured."""
+        await asyncio.sleep(self._args.load)
 
     async def judge(self, payload: Payload, question: Question) -> Answer:
         """Answer by hash, or fail as configured.
