@@ -31,6 +31,7 @@ from curate.settings import DatasetSettings, FilterSettings, ModelSettings
 from curate.store import Store
 from curate.tables import SCHEMA
 from curate.types import Rating
+from curate.untuned import untuned
 
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
 
@@ -67,6 +68,7 @@ def publish_cards(
         "title": f"{dataset.name}, curated",
         "dataset": dataset.name,
         "warning": model.warning,
+        "untuned": list(untuned(model, [] if dataset.policy_column else policies.values())),
     }
     facts |= {"model": model.name, "result": result, "label": dataset.label, "rules": settings.name}
     facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}

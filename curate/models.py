@@ -20,6 +20,8 @@ from huggingface_hub.errors import (
 )
 
 from curate.errors import InputError
+from curate.hub_bytes import told_to
+from curate.phases import phase
 from curate.resources import packaged
 from curate.settings import ModelSettings
 
@@ -60,6 +62,17 @@ def resolve_model_path(model: ModelSettings) -> Path:
     return folder
 
 
+def is_here(model: ModelSettings) -> bool:
+    """Whether the checkpoint is on this machine, so that nothing has to be downloaded; nobody is asked."""
+    if not _is_hub(model):
+        return True
+    try:
+        snapshot_download(model.path, revision=model.revision, allow_patterns=_FILES, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
+
+
 def model_identity(model: ModelSettings) -> dict[str, str]:
     """What the weights and all that goes with them are, for the fingerprint; independent of where the folder lies.
 
@@ -97,7 +110,9 @@ def _folder(model: ModelSettings) -> Path:
 def _from_hub(name: str, revision: str | None) -> Path:
     """The snapshot's folder, whose name is the commit; one commit for as long as this process lives."""
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        with phase(f"fetching {name} from the hub") as fetching:
+            bars = told_to(fetching)
+            return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, tqdm_class=bars))
     except GatedRepoError as error:
         raise InputError(
             f"model.path: {name} is gated; accept its licence at https://huggingface.co/{name} "

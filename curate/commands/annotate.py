@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from curate.config import compose_settings
 from curate.console import say
-from curate.engines.dtype import remarks
 from curate.errors import ExitCode, ShardUnreadable
 from curate.pace import pace
 from curate.recording import read_metrics
+from curate.remarks import remarks
 from curate.running import annotate, open_settings
 from curate.worker import Outcome
 
 SUMMARY = "one worker: judges shards that nobody has finished until none is left"
 EXAMPLE = "annotate +dataset=laion_subset"
+SETTINGS = "all"
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> ExitCode:
         ShardUnreadable: shards were left out because they cannot be read; all others are finished.
     """
     run = open_settings(compose_settings(argv))
-    say(*remarks(run.settings.model, run.settings.engine))
+    say(*remarks(run.settings))
     outcome = annotate(run)
     say(f"judged {outcome.tally.rows} samples at {outcome.tally.rate:.1f}/s, {outcome.tally.failed} without a label")
     say(*pace(read_metrics(run.store)))

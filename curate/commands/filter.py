@@ -1,30 +1,35 @@
 """Split a run again by other rules, from its annotations; nothing is judged.
 
-output.dir=DIR            the run's folder; its own rules are where the changes below start from
-filter=NAME               another rule set of conf/filter/
-filter.thresholds.unsafe=0.3 "+filter.splits.small='width < 64'" filter.write=webdataset ...
+The run's own rules are where changes start from: `filter.thresholds.unsafe=0.3`, `filter.splits.small='width < 64'`,
+`filter.write=webdataset`; `filter=NAME` starts from another rule set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
-from tqdm import tqdm
-
-from curate.config import compose_filter, split_run
+from curate.config import compose_filter
 from curate.console import say
 from curate.errors import ExitCode
 from curate.filtering.calibrating import check_calibration
 from curate.filtering.result import FilterResult
 from curate.filtering.run import run_filter
 from curate.filtering.stage import deciding_passes
+from curate.phases import phase
+from curate.progress import Counted
 from curate.rollup import roll_up
+from curate.run_argument import split_run
 from curate.run_folder import Run, load_run
 from curate.settings import FilterSettings
 from curate.sources import SOURCES
 
 SUMMARY = "split a finished run again by other rules, without judging anything"
 EXAMPLE = "filter output.dir=runs/laion_subset filter=strict"
+ARGUMENTS = """
+output.dir=DIR            the run's folder
+"""
+SETTINGS = "filter"
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -45,7 +50,7 @@ def main(argv: list[str]) -> ExitCode:
 
 def split(run: Run, settings: FilterSettings) -> FilterResult:
     """`run_filter` with a progress bar; the commits behind it are then counted for `status` too."""
-    with tqdm(unit="img", dynamic_ncols=True, disable=None, leave=False, desc="splits") as bar:
+    with phase("splitting") as splitting, closing(Counted(splitting)) as counted:
         result = run_filter(
             run.store,
             settings,
@@ -54,9 +59,10 @@ def split(run: Run, settings: FilterSettings) -> FilterResult:
             run.settings.policies,
             SOURCES,
             model=run.settings.model,
-            progress=bar.update,
+            progress=counted.add,
+            total=counted.begin,
         )
-    roll_up(run.store, run.plan.shards, run.fingerprints)
+        roll_up(run.store, run.plan.shards, run.fingerprints)
     return result
 
 

@@ -12,14 +12,18 @@ from curate.commands.annotate import refuse_unreadable
 from curate.commands.filter import split
 from curate.config import compose_settings
 from curate.console import say
-from curate.engines.dtype import remarks
+from curate.disagreement import Disagreement
 from curate.errors import ExitCode
 from curate.ledger import any_committed
+from curate.phases import phase
+from curate.remarks import remarks
 from curate.running import annotate, open_settings, reopen_for_retry, unfinished
-from curate.summary import summary
+from curate.screen import Screen
+from curate.summary import View, summary
 
 SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
 EXAMPLE = "run +dataset=laion_subset"
+SETTINGS = "all"
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -34,14 +38,19 @@ def main(argv: list[str]) -> ExitCode:
     left = unfinished(run)
     if left:
         say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(run.settings.passes)}")
-        say(*remarks(run.settings.model, run.settings.engine))
+        say(*remarks(run.settings))
     if again:
         say(f"{again} rows to judge again")
     outcome = annotate(run)
     if not any_committed(run.store, run.settings.passes):
         refuse_unreadable(outcome)
     result = split(run, run.settings.filter)
-    say(*summary(run, result.splits))
+    screen = Screen()
+    with phase("summing up"):
+        known = [Disagreement(**one) for one in result.differences] or None
+        view = View(width=screen.width, pictures=screen.pictures, arguments=argv, differences=known)
+        rows = list(summary(run, result.splits, view))
+    screen.show(*rows)
     if not left:
         say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")
     refuse_unreadable(outcome)

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from curate.compaction.files import AnnotationFiles
+from curate.disagreement import Disagreement, disagreements
 from curate.filtering.counts import Counts
 from curate.filtering.rules import CLEAN
 from curate.filtering.stage import Stage
@@ -31,6 +33,7 @@ class FilterResult:
         reasons: removed samples by split and reason.
         labels: the labels of the source that lost the largest shares, as (label, total, removed); at most `TOP_LABELS`.
         pending: number of shards of the plan that are not judged yet and therefore in no split.
+        differences: between the policies, where there are several: the fields of `curate.disagreement.Disagreement`.
     """
 
     digest: str
@@ -44,6 +47,7 @@ class FilterResult:
     reasons: Sequence[Sequence[Any]]
     labels: Sequence[Sequence[Any]]
     pending: int
+    differences: Sequence[Mapping[str, Any]] = ()
 
     @property
     def samples(self) -> int:
@@ -75,7 +79,13 @@ def to_result(stage: Stage, counts: Counts, *, pending: int) -> FilterResult:
         reasons=_flat(counts.by("split", "reason", removed=True)),
         labels=_top_labels(counts),
         pending=pending,
+        differences=[asdict(one) for one in _differences(stage)],
     )
+
+
+def _differences(stage: Stage) -> Sequence[Disagreement]:
+    several = len(stage.commits) > 1
+    return disagreements(AnnotationFiles(stage.store), stage.commits) if several else ()
 
 
 def _by_one(counts: list[tuple[tuple[str | None, ...], int]]) -> dict[str, int]:

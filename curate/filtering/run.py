@@ -23,6 +23,7 @@ from curate.filtering.removals import Removals
 from curate.filtering.result import FilterResult, to_result
 from curate.filtering.sinking import sink
 from curate.filtering.stage import Stage, prepare
+from curate.phases import phase
 from curate.policy import Policy
 from curate.retrying_store import scratch_file
 from curate.settings import DatasetSettings, FilterSettings, ModelSettings
@@ -44,6 +45,7 @@ def run_filter(
     *,
     model: ModelSettings,
     progress: Progress = lambda samples: None,
+    total: Progress = lambda samples: None,
 ) -> FilterResult:
     """Split the judged samples of a run; a stage that was finished before is only looked at.
 
@@ -56,6 +58,7 @@ def run_filter(
         sources: readers by `ShardRef.format`.
         model: who judged, for the card.
         progress: told about samples as they are written.
+        total: told before the first how many there are.
 
     Raises:
         InputError: a setting is wrong, nothing was judged yet, a source is not the one that was judged, or a
@@ -66,13 +69,19 @@ def run_filter(
     result = _finished(stage)
     if result is None:
         register(store, stage.manifest)
+        total(_samples(stage))
         result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
-    drop_stale_rows(store, stage.commits)
-    cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
-    done = replace(stage.manifest, result=result.to_record())
-    replace_if_changed(store, done.name, done.to_json())
-    forget_others(store, done, cards)
+    with phase("writing the card"):
+        drop_stale_rows(store, stage.commits)
+        cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
+        done = replace(stage.manifest, result=result.to_record())
+        replace_if_changed(store, done.name, done.to_json())
+        forget_others(store, done, cards)
     return result
+
+
+def _samples(stage: Stage) -> int:
+    return sum(commit.rows for commit in next(iter(stage.commits.values())).values())
 
 
 def _finished(stage: Stage) -> FilterResult | None:

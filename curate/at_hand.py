@@ -1,0 +1,101 @@
+"""A few pictures judged at once: no run, no folder, nothing written."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from curate.asking import questions_of
+from curate.engines import make_engine
+from curate.engines.supervised import SupervisedEngine
+from curate.errors import InputError
+from curate.judging import judge
+from curate.preparing import Limits, PreparerPool
+from curate.running import load
+from curate.settings import DatasetSettings, Settings
+from curate.sources.base import IMAGE_SUFFIXES, too_many_bytes
+from curate.types import Annotation, Sample
+from curate.usual import loading
+
+STDIN = "-"
+
+
+def named_files(names: Sequence[str]) -> list[str]:
+    """The pictures that `names` stand for: files, all images of a folder and below it, or `STDIN`.
+
+    Raises:
+        InputError: a name is no file, or a folder holds no images.
+    """
+    return [file for name in names for file in _files(name)]
+
+
+def _files(name: str) -> list[str]:
+    path = Path(name)
+    if name == STDIN or path.is_file():
+        return [name]
+    if not path.is_dir():
+        raise InputError(f"{name}: no such file; name pictures, folders of pictures, or - for one on standard input")
+    found = sorted(
+        str(file) for file in path.rglob("*") if file.suffix[1:].lower() in IMAGE_SUFFIXES and file.is_file()
+    )
+    if not found:
+        raise InputError(f"{name}: no images here or below (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+    return found
+
+
+def read(files: Iterable[str], dataset: DatasetSettings) -> Iterator[Sample]:
+    """Each picture as a sample, its name the key; what is larger than `dataset.max_bytes` is not held.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    for index, name in enumerate(files):
+        body = _body(name, dataset.max_bytes + 1)
+        held = len(body) <= dataset.max_bytes
+        failure = None if held else too_many_bytes(len(body) if name == STDIN else Path(name).stat().st_size, dataset)
+        yield Sample(key=name, index=index, image=body if held else None, image_name=name, failure=failure)
+
+
+def _body(name: str, most: int) -> bytes:
+    """At most `most` bytes."""
+    try:
+        if name == STDIN:
+            return sys.stdin.buffer.read(most)
+        with Path(name).open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror})") from error
+
+
+async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerator[dict[str, Annotation], None]:
+    """Each sample's row by policy, in the order of the samples, as soon as there is one.
+
+    Args:
+        settings: the model, its number format settled, the engine and the policies; of the data set only the limits.
+        samples: read when there is room for them in the engine.
+
+    Raises:
+        InputError, EngineDead: the model cannot be loaded, or not be kept alive.
+    """
+    engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
+    questions = {question.policy: question for question in questions_of(settings)}
+    workers = 1 if settings.engine.workers == "auto" else settings.engine.workers
+    waiting: deque[asyncio.Task[dict[str, Annotation]]] = deque()
+    async with PreparerPool(engine.renderer_factory(), Limits.of(settings.dataset), workers=workers) as pool:
+        try:
+            with loading(settings.model, settings.engine):
+                await load(engine, pool)
+            for sample in samples:
+                waiting.append(asyncio.create_task(judge(sample, "", questions, pool, engine, lambda _: None)))
+                if len(waiting) >= settings.engine.max_requests:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await engine.close()
