@@ -116,6 +116,7 @@ def no_violation(run) -> dict[str, tuple[int, str]]:
     return report.notes
 
 
+@pytest.mark.slow
 def test_a_compacted_run_reads_as_before(run, tmp_path):
     before = read_rows(run)
     rows, labels = loaded(run, tmp_path / "a"), read_predictions(folder_of(run))
@@ -182,6 +183,7 @@ def test_other_part_sizes_take_the_place_of_earlier_ones(run, tmp_path):
     assert len(loaded(run, tmp_path / "cache")) == 140
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_judged_again_leaves_its_part(run, tmp_path):
     squeeze(run)
     before = read_rows(run)
@@ -215,6 +217,7 @@ def change_rows(run, shard: str) -> None:
     commit_as_it_is(path)
 
 
+@pytest.mark.slow
 def test_a_run_that_grows_has_parts_and_small_files(data, tmp_path):
     run = make_run(tmp_path / "run", data[:4])
     judge(run)
@@ -361,6 +364,7 @@ def short(data, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [None, 1])
 def test_readers_find_every_row_once_at_every_moment(short, earlier, monkeypatch):
     monkeypatch.setattr(sweeping, "LANES", 1)

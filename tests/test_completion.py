@@ -88,6 +88,7 @@ complete -p curate python >&2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -110,6 +111,7 @@ def test_bash_leaves_pythons_own_completion_to_python(here):
     assert said.splitlines() == ["theirs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_the_other_shells(here, shell, request):
     if shutil.which(shell) is None:

@@ -31,6 +31,7 @@ def model_of(name, *more):
     return compose_judge([f"model={name}", *more])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIZES)
 def test_tokens_of_llava_onevision_are_those_of_its_processor(side):
     from transformers import LlavaOnevisionImageProcessor, LlavaOnevisionProcessor
@@ -44,6 +45,7 @@ def test_tokens_of_llava_onevision_are_those_of_its_processor(side):
     assert PICTURES["onevision"](width, height, None).read == pytest.approx(expected, rel=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIZES)
 @pytest.mark.parametrize("budget", [1003520, 262144])
 def test_tokens_of_qwen_are_those_of_its_processor(side, budget):
@@ -89,6 +91,7 @@ def test_a_model_too_large_for_one_card_takes_two():
     assert found.gpu_hours_a_million == pytest.approx(2 * 1e6 / found.rate / 3600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "table"), [("README.md", "short"), ("docs/costs.md", "full")])
 def test_the_tables_are_what_is_computed_now(script, name, table):
     text = (ROOT / name).read_text()

@@ -74,6 +74,7 @@ def test_one_safeguard_with_everything(files, capsys):
         assert heading in report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelling", ["repeated", "comma"])
 def test_several_safeguards_side_by_side(files, spelling):
     good, poor = files / "good.csv", files / "poor.csv"
@@ -102,6 +103,7 @@ def test_ratings_alone_are_enough(files):
     assert not list(files.glob("*.png"))
 
 
+@pytest.mark.slow
 def test_running_again_writes_the_same(files):
     run(files, f"predictions={files / 'good.csv'}", "recall=0.8")
     first = {path.name: path.read_bytes() for path in files.iterdir()}

@@ -60,6 +60,7 @@ def by_hand(calibration: Calibration, p: object) -> np.float32:
     return np.float32(1 / (1 + np.exp(-(calibration.slope * np.log(inside / (1 - inside)) + calibration.intercept))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_thresholds_are_held_against_calibrated_probabilities(judged, own, tmp_path, method, capsys):
     steps = {"method": "isotonic", "x": (0.1, 0.5, 0.6, 1.0), "y": (0.0, 0.2, 0.2, 0.8)}

@@ -53,6 +53,7 @@ def make(tmp_path: Path):
     return case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", ["parquet", "webdataset", "index"])
 def test_dying_before_every_single_change_ends_in_the_same_files(make, write: str):
     """Each start makes one change and dies, until one finds nothing left to change."""

@@ -25,6 +25,7 @@ def make(tmp_path: Path):
     return case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", ["parquet", "webdataset", "index"])
 def test_the_size_of_a_window_changes_nothing(make, monkeypatch, write: str):
     whole, cut = make("whole"), make("cut")

@@ -126,6 +126,7 @@ def installed_into(folder, lock, **environment):
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_it_takes_is_said_first_and_uv_installs(tmp_path, tiny_lock):
     if not (ROOT / ".cache/uv/bin/uv").exists():
         pytest.skip("uv could not be had when this environment was installed")
@@ -135,6 +136,7 @@ def test_what_it_takes_is_said_first_and_uv_installs(tmp_path, tiny_lock):
     assert re.fullmatch(r"installed in \d+ s", said[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["asked for", "fails"])
 def test_pip_installs_where_uv_does_not(tmp_path, tiny_lock, broken):
     environment = {"CURATE_PIP": "1"} if broken == "asked for" else {"UV_CACHE_DIR": "/dev/null/no-folder"}

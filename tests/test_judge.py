@@ -84,6 +84,7 @@ def test_more_pictures_than_the_engine_takes_at_once(folder, capsys):
     assert few == verdicts(capsys, *names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("-",), ()])
 def test_a_picture_on_standard_input(folder, arguments):
     done = subprocess.run(

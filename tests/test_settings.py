@@ -81,6 +81,7 @@ def plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
     text, expected = sample(path)

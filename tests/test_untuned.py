@@ -87,6 +87,7 @@ def test_the_card_says_where_policies_differ(data, capsys):
         assert f"{count} Unsafe under {one} and Safe under {other}" in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_a_second_look_at_a_finished_stage_has_the_same_card(data, capsys):
     _, card = run(data, capsys, "policies=[drawings,kids]")
     _, again = run(data, capsys, "policies=[drawings,kids]")

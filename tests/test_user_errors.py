@@ -193,6 +193,7 @@ def test_other_data_of_the_same_name_are_refused(data, capsys):
     assert "extend" not in said, "which would be refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -92,6 +92,7 @@ def rows_file(folder: Path) -> Path:
     return first(folder, "annotations/p/*.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["judged", "parquet", "webdataset", "index", "rows-to-tar", "rows", "two-policies"])
 @pytest.mark.parametrize("sources", ["true", "false"])
 def test_a_sound_run_passes_and_nothing_is_written(originals, shape, sources, capsys):
