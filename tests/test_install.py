@@ -59,7 +59,7 @@ def test_the_tests_run_without_what_is_left_out():
         (lambda m: m.setattr("platform.machine", lambda: "aarch64"), ["aarch64", "x86_64"]),
         (lambda m: m.setattr("platform.libc_ver", lambda: ("glibc", "2.17")), ["glibc 2.17", "2.28"]),
         (lambda m: m.setattr("platform.libc_ver", lambda: ("", "")), ["not glibc"]),
-        (lambda m: m.setattr("shutil.disk_usage", lambda _: Usage(10**10, 9 * 10**9, 10**9)), ["1.0 GB free", "7.5"]),
+        (lambda m: m.setattr("shutil.disk_usage", lambda _: Usage(10**10, 9 * 10**9, 10**9)), ["1.0 GB free", "7.8"]),
     ],
 )
 def test_a_machine_that_does_not_suffice_is_told_in_one_line(installer, monkeypatch, capsys, tmp_path, break_it, said):
