@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from curate.asking import questions_of
@@ -63,11 +64,18 @@ def _body(name: str, most: int) -> bytes:
     """At most `most` bytes."""
     try:
         if name == STDIN:
-            return sys.stdin.buffer.read(most)
+            return _piped(most)
         with Path(name).open("rb") as file:
             return file.read(most)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from error
+
+
+def _piped(most: int) -> bytes:
+    body = sys.stdin.buffer.read(most)
+    if not body:
+        raise InputError("standard input: is empty; pipe a picture in, or name files or folders")
+    return body
 
 
 async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerator[dict[str, Annotation], None]:
@@ -80,6 +88,8 @@ async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerato
     Raises:
         InputError, EngineDead: the model cannot be loaded, or not be kept alive.
     """
+    coming = iter(samples)
+    first = list(islice(coming, 1))  # what is wrong with it is told before a model is loaded
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     questions = {question.policy: question for question in questions_of(settings)}
     workers = 1 if settings.engine.workers == "auto" else settings.engine.workers
@@ -88,7 +98,7 @@ async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerato
         try:
             with loading(settings.model, settings.engine):
                 await load(engine, pool)
-            for sample in samples:
+            for sample in chain(first, coming):
                 waiting.append(asyncio.create_task(judge(sample, "", questions, pool, engine, lambda _: None)))
                 if len(waiting) >= settings.engine.max_requests:
                     yield await waiting.popleft()

@@ -99,6 +99,14 @@ def test_a_picture_on_standard_input(folder, arguments):
     assert (verdict["file"], verdict["status"]) == ("-", "labelled")
 
 
+def test_nothing_on_standard_input_is_one_line(folder):
+    done = subprocess.run(
+        command("judge", *FAKE), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=HANG_SECONDS
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["curate: standard input: is empty; pipe a picture in, or name files or folders"]
+
+
 def test_text_says_why_and_counts(folder, capsys):
     found = verdicts(capsys, "pictures")
     assert main(["judge", "pictures", *FAKE]) == 0
