@@ -252,6 +252,7 @@ def test_an_unfinished_run_is_compacted_as_far_as_it_is_finished(data, tmp_path,
     assert len(loaded(run, tmp_path / "cache")) == 42
 
 
+@pytest.mark.slow
 def test_a_file_that_a_late_worker_leaves_beside_its_part_changes_nothing(run, tmp_path):
     """A worker that wakes up after the compaction finds the name free, and publishes rows that nobody waits for."""
     squeeze(run)

@@ -57,6 +57,7 @@ def test_tokens_of_qwen_are_those_of_its_processor(side, budget):
     assert tokens.read == pytest.approx(tall * wide / 784, rel=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "budget", "picture", "image_first", "policy_first"),
     [
@@ -79,6 +80,7 @@ def test_rates_are_near_those_counted_by_hand(name, budget, picture, image_first
         assert found.rate == pytest.approx(expected, rel=0.2)
 
 
+@pytest.mark.slow
 def test_every_shipped_model_of_the_hub_has_a_size():
     names = [name for name in group_names("model") if name not in ("builtin", "local")]
     assert [name for name in names if size_of(model_of(name)) is None] == []

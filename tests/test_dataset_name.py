@@ -49,6 +49,7 @@ def test_names_on_the_hub():
     assert named_after(["pets"], on_hub=True) == "pets"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "shards", "name"),
     [

@@ -222,6 +222,7 @@ def test_a_run_recorded_before_goes_on_as_it_was(shard, before, tmp_path, machin
         assert load_run(tmp_path / "before").fingerprints["drawings"].digest == before.fingerprints["drawings"].digest
 
 
+@pytest.mark.slow
 def test_labels_of_another_format_are_not_taken_over(shard, before, tmp_path, machine):
     open_settings(settings_of(shard, tmp_path / "laptop"))
     for place, theirs in (("laptop", "float32"), ("before", "bfloat16")):

@@ -43,6 +43,7 @@ def run(files, *arguments):
     return evaluate.main([f"gold={files / 'gold.parquet'}", *arguments])
 
 
+@pytest.mark.slow
 def test_one_safeguard_with_everything(files, capsys):
     code = run(
         files,

@@ -81,8 +81,12 @@ PARTS = {
     "index": lambda: files("index"),
 }
 
+QUICK = ("prompts", "fingerprints")
 
-@pytest.mark.parametrize("part", PARTS)
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=() if part in QUICK else pytest.mark.slow) for part in PARTS]
+)
 def test_it_is_as_it_was(part):
     assert PARTS[part]() == json.loads(GOLDEN.read_text())[part]
 

@@ -144,6 +144,7 @@ def test_processes_are_added_up_to_the_most_while_the_engine_waits_for_them():
     assert not any(psutil.pid_exists(int(pid)) for pid in scene.pids)
 
 
+@pytest.mark.slow
 def test_none_is_added_while_the_engine_has_enough(monkeypatch):
     looks = count_looks(monkeypatch)
     engine = FullEngine()

@@ -447,6 +447,7 @@ def decoded_or_refused(data: bytes) -> None:
 FUZZ = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(mutants())
 @pytest.mark.filterwarnings("ignore")

@@ -61,6 +61,7 @@ def _restore(monkeypatch):
     monkeypatch.setattr(journal, "ROW_GROUP", 7)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(count=st.integers(0, 30), kills=st.lists(st.integers(0, 30), max_size=4), part_rows=st.integers(1, 9))
 def test_interrupted_equals_undisturbed(tmp_path_factory, count, kills, part_rows):

@@ -47,6 +47,7 @@ def judged_by_a_run(folder, capsys, *arguments):
     return {(r["key"], r["policy"]): r for r in pl.read_parquet(f"{folder}/run/annotations/**/*.parquet").to_dicts()}
 
 
+@pytest.mark.slow
 def test_the_verdicts_are_those_of_a_run(folder, capsys):
     policies = "policies=[drawings,kids]"
     expected = judged_by_a_run(folder, capsys, policies)
@@ -99,6 +100,7 @@ def test_a_picture_on_standard_input(folder, arguments):
     assert (verdict["file"], verdict["status"]) == ("-", "labelled")
 
 
+@pytest.mark.slow
 def test_nothing_on_standard_input_is_one_line(folder):
     done = subprocess.run(
         command("judge", *FAKE), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=HANG_SECONDS

@@ -250,12 +250,14 @@ def test_a_line_a_second_says_what_happened_in_it_and_the_last_the_rest(shards, 
     assert sum(line["engine_seconds"] for line in lines) == pytest.approx(engine, abs=1e-4 * len(lines))
 
 
+@pytest.mark.slow
 def test_the_summary_says_what_set_the_pace(shards, tmp_path, capsys):
     run_command.main(fake_run(shards, tmp_path / "run", "engine.args.rate=50")[1:])
     printed = capsys.readouterr().out
     assert re.search(r"pace        \d+\.\d images/s, set by the engine, which waited \d+\.\d% of the time\n", printed)
 
 
+@pytest.mark.slow
 def test_a_worker_says_where_its_images_spent_their_time(shards, tmp_path, capsys):
     annotate_command.main(fake_run(shards, tmp_path / "run", "engine.args.rate=50")[1:])
     printed = capsys.readouterr().out

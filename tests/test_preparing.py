@@ -236,6 +236,7 @@ def test_workers_leave_signals_to_their_parent_and_use_one_thread():
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_it_writes_is_noticed():
     """Its answer is larger than the pipe, so it blocks in the middle of writing until we read."""
     process = WorkerProcess(big_or_killed)
@@ -255,6 +256,7 @@ def test_a_worker_killed_while_it_writes_is_noticed():
     process.stop()
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed():
     program = """
         import asyncio, io, os, signal

@@ -62,6 +62,7 @@ def mixed(tmp_path_factory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_each_row_is_judged_under_its_own_policy(mixed: Path):
     judged = [r for r in found(mixed) if r["status"] == "labelled"]
     assert len(judged) == 42
@@ -147,6 +148,7 @@ def test_a_named_policy_that_changed_is_another_fingerprint(tmp_path, capsys):
     assert "another fingerprint, changed: policy.named" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_policy_exceptions_are_measured_end_to_end(tmp_path):
     """The gold answers are made from the run's own, so that what `evaluate` must find is known."""
     path = write_gold(tmp_path / "gold.parquet", [*[TEXT] * 30, *[RELAXED] * 30], [*range(30), *range(30)])

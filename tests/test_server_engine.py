@@ -223,6 +223,7 @@ def test_lasting_trouble_means_a_dead_engine(trouble):
     assert metrics["requests"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [hang_up, never])
 def test_a_lost_or_late_answer_is_asked_for_again(trouble):
     (answer,), metrics = judge(Script(trouble, completion()), timeout=1)

@@ -103,6 +103,7 @@ def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
         assert value == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["dataset", "model", "engine", "filter", "job", "policy", "tune"])
 def test_all_settings_of_a_group_at_once_over_each_of_its_files(group, calibration):
     values = {

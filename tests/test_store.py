@@ -270,6 +270,7 @@ def test_what_is_written_to_scratch_is_the_storage_too(tmp_path):
     assert list((tmp_path / "work/scratch").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [200, 501])
 def test_a_server_without_conditional_writes_is_found_out(answer, monkeypatch):
     """Some ignore the condition, some refuse it."""

@@ -80,6 +80,7 @@ def test_an_encoding_without_the_letters_ends_nothing():
     assert done.stdout == rb"\u043a\u043e\u0448\u043a\u0430 \u2026" + b"\n"
 
 
+@pytest.mark.slow
 def test_in_a_pipe_a_phase_is_one_plain_line_at_its_beginning():
     done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True)
     assert done.stderr == "loading the model, usually 12 s\n"
@@ -93,10 +94,12 @@ def test_on_a_terminal_it_is_one_line_that_is_written_over():
     assert re.fullmatch(r"loading the model took \d+ s\nloaded\n", plain(text))
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_write_over_gets_what_a_pipe_gets():
     assert shown([sys.executable, "-c", WAITING], TERM="dumb") == "loading the model, usually 12 s\nloaded\n"
 
 
+@pytest.mark.slow
 def test_the_line_never_reaches_the_edge_of_a_narrow_terminal():
     text = shown([sys.executable, "-c", WAITING], columns=20)
     assert "\r\x1b[Kloading the ... 0 s\r" in text
@@ -125,11 +128,13 @@ def test_a_phase_that_fails_leaves_no_line_behind():
     assert plain(shown([sys.executable, "-c", failing])).strip() == ""
 
 
+@pytest.mark.slow
 def test_lines_that_are_printed_meanwhile_stand_by_themselves():
     speaking = WAITING.replace('one.note = "1.2 of 14.5 GB"', "from curate.console import say; say('hear me')")
     assert plain(shown([sys.executable, "-c", speaking])).splitlines()[0] == "hear me"
 
 
+@pytest.mark.slow
 def test_a_child_process_says_nothing():
     child = (
         "from multiprocessing import get_context\nfrom tests.test_terminal import wait\n"

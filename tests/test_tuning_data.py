@@ -160,6 +160,7 @@ def test_the_answer_parses_back_to_the_label_and_keeps_the_trained_layout(case: 
     assert (conversation.policy, conversation.layout) == (question.text, layout)
 
 
+@pytest.mark.slow
 @given(cases(), st.data())
 def test_the_engine_s_grammar_allows_every_answer(case: Case, data: st.DataObject):
     asked = model(rationale_chars=data.draw(st.integers(1, 200)))

@@ -25,6 +25,7 @@ def test_the_built_in_safeguard_names_the_policy_that_it_was_tuned_on():
     assert model.tuned_on == {"drawings": rules_hash(policy)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -104,6 +104,7 @@ def test_a_sound_run_passes_and_nothing_is_written(originals, shape, sources, ca
     assert snapshot(originals / shape) == before
 
 
+@pytest.mark.slow
 def test_the_table_counts_what_was_checked(originals, capsys):
     verify(originals / "two-policies")
     table = capsys.readouterr().out
