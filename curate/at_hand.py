@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import chain, islice
 from pathlib import Path
 
 from curate.asking import questions_of
 from curate.engines import make_engine
+from curate.engines.base import Engine
 from curate.engines.supervised import SupervisedEngine
 from curate.errors import InputError
 from curate.judging import judge
@@ -90,14 +92,10 @@ async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerato
     """
     coming = iter(samples)
     first = list(islice(coming, 1))  # what is wrong with it is told before a model is loaded
-    engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     questions = {question.policy: question for question in questions_of(settings)}
-    workers = 1 if settings.engine.workers == "auto" else settings.engine.workers
     waiting: deque[asyncio.Task[dict[str, Annotation]]] = deque()
-    async with PreparerPool(engine.renderer_factory(), Limits.of(settings.dataset), workers=workers) as pool:
+    async with _loaded(settings) as (engine, pool):
         try:
-            with loading(settings.model, settings.engine):
-                await load(engine, pool)
             for sample in chain(first, coming):
                 waiting.append(asyncio.create_task(judge(sample, "", questions, pool, engine, lambda _: None)))
                 if len(waiting) >= settings.engine.max_requests:
@@ -108,4 +106,17 @@ async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerato
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _loaded(settings: Settings) -> AsyncIterator[tuple[Engine, PreparerPool]]:
+    """The engine with its model, and one process that decodes and renders."""
+    engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
+    workers = 1 if settings.engine.workers == "auto" else settings.engine.workers
+    async with PreparerPool(engine.renderer_factory(), Limits.of(settings.dataset), workers=workers) as pool:
+        try:
+            with loading(settings.model, settings.engine):
+                await load(engine, pool)
+            yield engine, pool
+        finally:
             await engine.close()

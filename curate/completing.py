@@ -58,8 +58,6 @@ def _of_command(before: Sequence[str], current: str) -> Iterator[str]:
         return
     if len(before) == 1:
         yield from (word for word in taken.words if word != "*")
-    if before[0] == "completion":
-        yield from SHELLS
     if before[0] == "settings":
         yield from _places(current)
     yield from (f"{name}=" for name in taken.own)

@@ -29,6 +29,11 @@ def paragraph(text: Text, width: int, most: int | None = None) -> list[Text]:
     return [*rows[: most - 1], last.append(MORE)]
 
 
+def warning(text: str | None, width: int) -> list[Text]:
+    """What whoever reads on has to know first; nothing where there is none."""
+    return paragraph(Text(f"Mind: {text}", style="yellow"), width) if text else []
+
+
 def field(label: str, text: Text | str, width: int, most: int | None = None) -> Iterator[Text]:
     """`text` behind a label, its further rows below the first."""
     content = Text(text) if isinstance(text, str) else text

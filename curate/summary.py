@@ -112,8 +112,7 @@ def summary(run: Run, splits: Mapping[str, int], view: View | None = None) -> It
 
 def _judged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text]:
     """Who judged; and first of all what has to be known of that."""
-    if run.settings.model.warning:
-        yield from layout.paragraph(Text(f"Mind: {run.settings.model.warning}", style="yellow"), width)
+    yield from layout.warning(run.settings.model.warning, width)
     first = next(iter(found))
     dtype = run.fingerprints[first].parts.get("model.dtype", AUTO)
     form = "" if dtype == AUTO else f" in {dtype}"

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.waiting import HANG_SECONDS
+
+
+def script(name: str) -> ModuleType:
+    """The file scripts/`name`.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def picture(seed: int, *, size: tuple[int, int] = (48, 32), kind: str = "JPEG") -> bytes:

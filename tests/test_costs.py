@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,15 @@ from curate.costs.computed import computed
 from curate.costs.gpu_bound import cost, size_of
 from curate.costs.picture_tokens import PICTURES
 from curate.groups import group_names
-from tests.jobs import write_tar
+from tests.jobs import script, write_tar
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(640, 480), (480, 640), (1024, 1024), (2000, 1500), (300, 200), (1200, 300), (384, 384), (3000, 500), (90, 70)]
 
 
 @pytest.fixture
-def script():
-    spec = importlib.util.spec_from_file_location("cost_table", ROOT / "scripts/cost_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tables():
+    return script("cost_table")
 
 
 def model_of(name, *more):
@@ -95,10 +91,10 @@ def test_a_model_too_large_for_one_card_takes_two():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "table"), [("README.md", "short"), ("docs/costs.md", "full")])
-def test_the_tables_are_what_is_computed_now(script, name, table):
+def test_the_tables_are_what_is_computed_now(tables, name, table):
     text = (ROOT / name).read_text()
-    assert getattr(script, table)() in text
-    assert script.written(text, getattr(script, table)()) == text
+    assert getattr(tables, table)() in text
+    assert tables.written(text, getattr(tables, table)()) == text
 
 
 @pytest.fixture

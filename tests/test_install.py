@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import re
 import subprocess
@@ -12,6 +11,8 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+
+from tests.jobs import script
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("triton", "nvidia-cusolver", "nvidia-nvtx", "cuda-bindings", "cuda-pathfinder")
@@ -22,10 +23,7 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture
 def installer():
-    spec = importlib.util.spec_from_file_location("install", ROOT / "scripts/install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("install")
 
 
 def locked(name):

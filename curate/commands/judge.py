@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.text import Text
@@ -30,7 +29,9 @@ from curate.types import Annotation, Rating
 
 SUMMARY = "verdicts on a few pictures at once; writes nothing"
 EXAMPLE = "judge a.jpg b.png policy=drawings"
-ARGUMENTS = """format=text|json  how verdicts are printed (default text)"""
+ARGUMENTS = """
+format=text|json          how verdicts are printed (default text)
+"""
 SETTINGS = "model policy policies engine"
 WORDS = "*"
 
@@ -79,14 +80,13 @@ async def _as_json(settings: Settings, files: Sequence[str]) -> None:
     async with aclosing(judged(settings, read(files, settings.dataset))) as verdicts:
         async for rows in verdicts:
             for row in rows.values():
-                fields = {name: asdict(row)[name] for name in _FIELDS}
+                fields = {name: getattr(row, name) for name in _FIELDS}
                 say(json.dumps({"file": row.key, **fields}))
 
 
 async def _as_text(settings: Settings, files: Sequence[str]) -> None:
     screen = Screen()
-    if settings.model.warning:
-        screen.show(*layout.paragraph(Text(f"Mind: {settings.model.warning}", style="yellow"), screen.width))
+    screen.show(*layout.warning(settings.model.warning, screen.width))
     say(*remarks(settings))
     counts: Counter[str] = Counter()
     async with aclosing(judged(settings, read(files, settings.dataset))) as verdicts:

@@ -25,6 +25,7 @@ from curate.remarks import remarks
 from curate.run_folder import read_record
 from curate.running import settle_dtype
 from curate.settings import EngineSettings, Settings
+from curate.terminal import size
 
 SUMMARY = "list the shards and estimate time, GPU-hours and disk, without writing anything"
 EXAMPLE = "plan +dataset=laion_subset"
@@ -74,10 +75,9 @@ def _count(argv: list[str]) -> int | None:
 
 
 def _listing(plan: Plan) -> Iterator[str]:
-    size = sum(s.bytes or 0 for s in plan.shards)
-    yield f"{len(plan.shards)} shards, {_bytes(size)}"
+    yield f"{len(plan.shards)} shards, {size(sum(s.bytes or 0 for s in plan.shards))}"
     for shard in plan.shards[:LISTED]:
-        yield f"  {shard.id}  {shard.format}  {_bytes(shard.bytes or 0)}  {shard.url}"
+        yield f"  {shard.id}  {shard.format}  {size(shard.bytes or 0)}  {shard.url}"
     if len(plan.shards) > LISTED:
         yield f"  ... and {len(plan.shards) - LISTED} more"
 
@@ -113,21 +113,13 @@ def _computed(bound: Computed, settings: Settings, plan: Plan) -> Iterator[str]:
     yield f"time        {_duration(samples / bound.rate / tasks)} by {tasks_said} at least, {hours:.2f} GPU-hours"
     annotations = round(samples * ROW_BYTES * len(settings.passes))
     yield from _disk({"annotations": annotations, **split_disk_estimate(plan.shards, samples)})
-    yield f"to measure  the same with probe={PROBE}, on a GPU; it fetches {_bytes(bound.download)} of weights first"
+    yield f"to measure  the same with probe={PROBE}, on a GPU; it fetches {size(bound.download)} of weights first"
 
 
 def _disk(disk: Mapping[str, int]) -> Iterator[str]:
-    for name, size in disk.items():
+    for name, taken in disk.items():
         label = name if name == "annotations" else f"splits with filter.write={name}"
-        yield f"disk        {_bytes(size)} for {label}"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+        yield f"disk        {size(taken)} for {label}"
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from curate.errors import InputError
 from curate.evaluation.files import Aliases, choose_columns, read_table
-from curate.sources.base import IMAGE_SUFFIXES
+from curate.sources.base import IMAGE_SUFFIXES, images_below
 
 HUB_PREFIX = "datasets:"
 METADATA = ("metadata.parquet", "metadata.jsonl", "metadata.csv")
@@ -37,8 +37,7 @@ def _saved_to_disk(path: Path) -> bool:
 
 def _read_image_folder(path: Path) -> pl.DataFrame:
     """Rows of rating/category/image or rating/image; the key is the path below `path` without its suffix."""
-    images = sorted(file for file in path.rglob("*") if file.suffix[1:].lower() in IMAGE_SUFFIXES)
-    rows = [_row_of(file.relative_to(path)) for file in images if file.is_file()]
+    rows = [_row_of(file.relative_to(path)) for file in images_below(path)]
     if not rows:
         raise InputError(f"{path}: no gold set; expected rating/category/image files, {', '.join(METADATA)}")
     return pl.DataFrame(rows, schema={"key": pl.String, "rating": pl.String, "category": pl.String})

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from curate.settings import DatasetSettings
 from curate.types import Damage, Failure, Sample, ShardRef, Status
 
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files in a folder of this machine and in all folders below it, sorted."""
+    return sorted(f for f in folder.rglob("*") if f.suffix[1:].lower() in IMAGE_SUFFIXES and f.is_file())
 
 
 class ShardBroken(Exception):
