@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from curate.interruption import ending, leave, listen
+from curate.processes.interruption import ending, leave, listen
 
 
 def program() -> NoReturn:
-    """The program: `curate.cli.main` as a process of its own, which obeys signals before anything else is loaded."""
+    """The program: `curate.cli.program.main` as a process of its own.
+
+    It obeys signals before anything else is loaded.
+    """
     try:
         listen()
-        from curate.cli import main
+        from curate.cli.program import main
 
         leave(main())
     except BaseException:

@@ -24,7 +24,7 @@ from safeguard.commands import curate
 from safeguard.operating_point import move, rating_places
 from safeguard.start import build_start
 
-from curate.settings import ModelSettings
+from curate.settings.model import ModelSettings
 from curate.testing import tiny_models
 from curate.tuning.checkpoint import load_checkpoint
 from curate.tuning.encoding import Encoder

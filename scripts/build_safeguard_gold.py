@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.policy import Policy, load_policy
-from curate.prompts import render_policy
+from curate.judges.prompts import render_policy
+from curate.policies.policy import Policy, load_policy
 from curate.tuning.augment import relax
 
 HERE = Path(__file__).resolve().parent / "safeguard"

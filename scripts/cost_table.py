@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from curate.config import compose_policy
+from curate.cli.hydra_config import compose_policy
 from curate.costs.gpu_bound import H100, Cost, cost, size_of
-from curate.groups import group_names
-from curate.prompts import question_for
-from curate.settings import ModelSettings
+from curate.judges.prompts import question_for
+from curate.settings.config_groups import group_names
+from curate.settings.model import ModelSettings
 
 ROOT = Path(__file__).parents[1]
 PICTURES = {"640 x 480": (640, 480), "1024 x 1024": (1024, 1024), "2000 x 1500": (2000, 1500)}

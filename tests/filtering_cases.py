@@ -14,16 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from curate.core.types import Annotation, Rating, Sample, ShardRef, Status
 from curate.filtering.result import FilterResult
-from curate.filtering.run import run_filter
-from curate.ledger import Commit, annotation_name, commit_name
-from curate.policy import Category, Policy
-from curate.settings import DatasetSettings, FilterSettings, ModelSettings
-from curate.sources import SOURCES
+from curate.pipeline.filtering import run_filter
+from curate.policies.policy import Category, Policy
+from curate.runs.annotation_table import to_table
+from curate.runs.commits import Commit, annotation_name, commit_name
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
+from curate.settings.model import ModelSettings
 from curate.sources.base import ShardBroken
-from curate.store import LocalStore, Store
-from curate.tables import to_table
-from curate.types import Annotation, Rating, Sample, ShardRef, Status
+from curate.sources.registry import SOURCES
+from curate.storage.local_store import LocalStore
+from curate.storage.store import Store
 
 DEFAULT_RULES = {"unsafe": "unsafe", "review": "review", "clean": "NOT unsafe"}
 MODEL = ModelSettings(name="a-model", path="builtin")

@@ -55,7 +55,7 @@ HOW: dict[str, Callable[..., Any]] = {
 
 
 def main(where: str, how: str, reached: str, *command: str) -> None:
-    """Run `command`, which is held up in the function `where`, e.g. "curate.commands.verify:audit"."""
+    """Run `command`, which is held up in the function `where`, e.g. "curate.cli.commands.verify:audit"."""
     module, _, name = where.partition(":")
     *parents, last = name.split(".")
     owner = importlib.import_module(module)

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate import journal
-from curate.config import compose_settings
-from curate.console import configure
-from curate.errors import CurateError
-from curate.running import annotate, open_settings
+from curate.cli.hydra_config import compose_settings
+from curate.console.output import configure
+from curate.core.errors import CurateError
+from curate.pipeline.annotating import annotate
+from curate.pipeline.opening import open_settings
+from curate.runs import journal
 from tests.jobs import annotation_files, fake_run
 
 

@@ -6,8 +6,8 @@ import string
 
 from hypothesis import strategies as st
 
-from curate.errors import InputError
-from curate.policy import Category, Policy, check_policy
+from curate.core.errors import InputError
+from curate.policies.policy import Category, Policy, check_policy
 
 WEAPONS = {
     "name": "small",

@@ -13,12 +13,12 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.ledger import Commit, annotation_name, commit_name
-from curate.planning import plan_of
-from curate.run_folder import Run, load_run, open_run
-from curate.store import LocalStore
-from curate.tables import to_table
-from curate.types import Annotation, Rating, ShardRef, Status
+from curate.core.types import Annotation, Rating, ShardRef, Status
+from curate.runs.annotation_table import to_table
+from curate.runs.commits import Commit, annotation_name, commit_name
+from curate.runs.plan import plan_of
+from curate.runs.run_folder import Run, load_run, open_run
+from curate.storage.local_store import LocalStore
 from tests.jobs import write_tar
 from tests.verification_cases import make_run
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from curate.settings import DatasetSettings
-from curate.sources import source_for
+from curate.core.types import Damage, Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
-from curate.types import Damage, Sample, ShardRef
+from curate.sources.registry import source_for
 
 Members = Sequence[tuple[str, bytes]]
 

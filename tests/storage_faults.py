@@ -6,16 +6,17 @@ import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curate.errors import StorageFailed
-from curate.filtering.run import run_filter
-from curate.planning import make_plan
-from curate.retrying import Patience
-from curate.retrying_store import RetryingStore
-from curate.run_folder import Run, open_run, read_record
-from curate.running import annotate
-from curate.settings import JobSettings
-from curate.sources import SOURCES
-from curate.store import LocalStore, Store
+from curate.core.errors import StorageFailed
+from curate.pipeline.annotating import annotate
+from curate.pipeline.filtering import run_filter
+from curate.runs.plan import make_plan
+from curate.runs.run_folder import Run, open_run, read_record
+from curate.settings.job import JobSettings
+from curate.sources.registry import SOURCES
+from curate.storage.local_store import LocalStore
+from curate.storage.retrying_store import RetryingStore
+from curate.storage.store import Store
+from curate.storage.transient_errors import Patience
 from curate.testing.faulty_store import Fault, FaultyStore
 from tests.jobs import write_tar
 from tests.verification_cases import make_run

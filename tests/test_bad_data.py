@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from curate.cli import main
-from curate.config import compose_settings
-from curate.running import annotate, open_settings
+from curate.cli.hydra_config import compose_settings
+from curate.cli.program import main
+from curate.pipeline.annotating import annotate
+from curate.pipeline.opening import open_settings
 from tests.jobs import fake_run, rows, split_rows, write_tar
 from tests.source_cases import members_of, picture, read_tar, tar_bytes
 

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from vllm_cases import Running, engine_settings, running
 
-from curate.config import compose_settings
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import Answer, Rating
 from curate.engines.dtype import cpu_flags, fastest, settled
-from curate.prompts import question_for
-from curate.settings import Settings
-from curate.types import Answer, Rating
-from curate.verdicts import parse_answer
+from curate.judges.prompts import question_for
+from curate.judges.verdicts import parse_answer
+from curate.settings.run import Settings
 
 pytestmark = pytest.mark.vllm
 

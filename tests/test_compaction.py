@@ -19,21 +19,22 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from curate.cli import main
-from curate.committing import reopen_for_retry
-from curate.compaction import sweeping, writing
-from curate.compaction.alone import alone
-from curate.compaction.files import AnnotationFiles
-from curate.compaction.index import read_indexes
-from curate.compaction.rewriting import compact
-from curate.errors import CurateError, InputError
+from curate.cli.program import main
+from curate.core.errors import CurateError, InputError
 from curate.evaluation.predictions import read_predictions
-from curate.ledger import CLAIMS, Claims, annotation_name, read_commit, read_commits
-from curate.planning import make_plan
-from curate.retrying_store import RetryingStore
-from curate.run_folder import open_run, read_record
-from curate.status import read_status
-from curate.store import LocalStore
+from curate.pipeline.compacting import compact
+from curate.runs.claims import CLAIMS, Claims
+from curate.runs.commits import annotation_name, read_commit, read_commits
+from curate.runs.compaction import sweeping, writing
+from curate.runs.compaction.exclusive import alone
+from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.index import read_indexes
+from curate.runs.plan import make_plan
+from curate.runs.reopening import reopen_for_retry
+from curate.runs.run_folder import open_run, read_record
+from curate.storage.local_store import LocalStore
+from curate.storage.retrying_store import RetryingStore
+from curate.telemetry.status import read_status
 from curate.testing.faulty_store import Fault, FaultyStore
 from curate.verification.audit import audit
 from tests.filtering_cases import laion_members, write_tar

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.commands import NAMES
-from curate.completing import SHELLS, replies
-from curate.groups import group_names
+from curate.cli.commands import NAMES
+from curate.cli.completion import SHELLS, replies
+from curate.settings.config_groups import group_names
 
 WORDS = [
     (["ru"], ["run"]),
@@ -159,7 +159,7 @@ def test_scripts_are_read_without_complaint(here, shell):
 def test_an_answer_needs_nothing_heavy():
     heavy = ["hydra", "omegaconf", "polars", "pyarrow", "numpy", "torch", "PIL"]
     look = f"import sys; sys.stderr.write(' '.join(m for m in {heavy} if m in sys.modules))"
-    code = f"from curate.cli import main; main(['completion', 'words', 'run', 'model.dt']); {look}"
+    code = f"from curate.cli.program import main; main(['completion', 'words', 'run', 'model.dt']); {look}"
     started = time.monotonic()
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (said.stdout, said.stderr) == ("model.dtype=\n", "")

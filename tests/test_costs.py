@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli import main
-from curate.config import compose_judge
+from curate.cli.hydra_config import compose_judge
+from curate.cli.program import main
 from curate.costs.computed import computed
 from curate.costs.gpu_bound import cost, size_of
 from curate.costs.picture_tokens import PICTURES
-from curate.groups import group_names
+from curate.settings.config_groups import group_names
 from tests.jobs import script, write_tar
 
 ROOT = Path(__file__).parents[1]
@@ -117,8 +117,8 @@ def test_a_plan_costs_what_is_not_there_and_says_that_it_did_not_measure(nothing
 
 
 def test_policies_add_up_and_cards_share(nothing_cached):
-    from curate.config import compose_settings
-    from curate.planning import make_plan
+    from curate.cli.hydra_config import compose_settings
+    from curate.runs.plan import make_plan
 
     arguments = ["+dataset=laion_subset", "dataset.shards=a.tar", "model=llavaguard_7b"]
     one, two = (compose_settings([*arguments, *more]) for more in ([], ["policies=[llavaguard,medical]"]))
@@ -127,8 +127,8 @@ def test_policies_add_up_and_cards_share(nothing_cached):
 
 
 def test_what_is_here_is_measured_and_not_computed(nothing_cached):
-    from curate.config import compose_settings
-    from curate.planning import make_plan
+    from curate.cli.hydra_config import compose_settings
+    from curate.runs.plan import make_plan
 
     for more in (["model=builtin"], ["model=llavaguard_7b", "engine=fake"]):
         settings = compose_settings(["+dataset=laion_subset", "dataset.shards=a.tar", *more])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from curate.config import compose_settings
-from curate.dataset_name import named_after
+from curate.cli.hydra_config import compose_settings
+from curate.settings.dataset_name import named_after
 
 FAKE = ["engine=fake"]
 

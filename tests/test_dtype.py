@@ -10,21 +10,22 @@ import pytest
 import yaml
 from evaluation_cases import from_counts, gold_of, outcomes_of
 
-from curate import running
-from curate.calibration import Calibration
-from curate.config import compose_settings
+from curate.cli.hydra_config import compose_settings
+from curate.core.calibration import Calibration
+from curate.core.errors import InputError
 from curate.engines import dtype
 from curate.engines.dtype import AUTO, cpu_flags, fastest, remarks, settled
-from curate.errors import InputError
 from curate.evaluation.assess import assess
 from curate.evaluation.document import write_metrics
 from curate.evaluation.origin import read_origin
 from curate.evaluation.report_md import score_table
 from curate.filtering.calibrating import check_calibration
-from curate.planning import make_plan
-from curate.run_folder import RUN, load_run
-from curate.running import fingerprints_of, open_settings
-from curate.settings import EngineSettings, ModelSettings
+from curate.pipeline import opening
+from curate.pipeline.opening import fingerprints_of, open_settings
+from curate.runs.plan import make_plan
+from curate.runs.run_folder import RUN, load_run
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 from tests.jobs import write_tar
 
 VLLM = EngineSettings()
@@ -193,13 +194,13 @@ def test_of_two_machines_that_begin_at_once_one_decides(shard, tmp_path, machine
     settings = settings_of(shard, tmp_path / "run")
 
     def begin_elsewhere(dataset):
-        monkeypatch.setattr(running, "make_plan", make_plan)
+        monkeypatch.setattr(opening, "make_plan", make_plan)
         machine(SERVER)
         open_settings(settings)
         machine(LAPTOP)
         return make_plan(dataset)
 
-    monkeypatch.setattr(running, "make_plan", begin_elsewhere)
+    monkeypatch.setattr(opening, "make_plan", begin_elsewhere)
     assert open_settings(settings).settings.model.dtype == "bfloat16"
     assert recorded(tmp_path / "run") == ("bfloat16", "bfloat16")
 
@@ -208,7 +209,7 @@ def test_of_two_machines_that_begin_at_once_one_decides(shard, tmp_path, machine
 def before(shard, tmp_path, monkeypatch):
     """A run as it was recorded before formats were settled."""
     with monkeypatch.context() as earlier:
-        earlier.setattr(running, "settle_dtype", lambda settings, recorded: settings)
+        earlier.setattr(opening, "settle_dtype", lambda settings, recorded: settings)
         run = open_settings(settings_of(shard, tmp_path / "before"))
     assert recorded(tmp_path / "before") == (AUTO, AUTO)
     return run

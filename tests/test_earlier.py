@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.cli import main
-from curate.earlier_index import DigestIndex
-from curate.testing.fake_engine import FakeEngine
+from curate.annotation.digest_index import DigestIndex
+from curate.cli.program import main
+from curate.engines.fake import FakeEngine
 from curate.verification.audit import audit
 from tests.jobs import annotation_files, fake_run, picture, rows, write_tar
 from tests.verification_cases import edit_rows

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from curate.calibration import load_calibration
-from curate.commands import evaluate
-from curate.errors import ExitCode, InputError
+from curate.cli.commands import evaluate
+from curate.core.calibration import load_calibration
+from curate.core.errors import ExitCode, InputError
 from curate.evaluation.metrics import COUNTS, SCORES
-from curate.settings import FilterSettings
+from curate.settings.filter import FilterSettings
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import datasets
 import polars as pl
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.evaluation import labels
 from curate.evaluation.gold import SCHEMA, read_gold
-from curate.policy import Category, Policy
-from curate.prompts import render_policy
-from curate.row_policies import policy_name
-from curate.settings import DatasetSettings
-from curate.sources import source_for
+from curate.judges.prompts import render_policy
+from curate.judges.row_policies import policy_name
+from curate.policies.policy import Category, Policy
+from curate.settings.dataset import DatasetSettings
+from curate.sources.registry import source_for
 
 ROWS = {
     "id": ["007", "8", "9", "10"],

@@ -14,7 +14,7 @@ from evaluation_cases import ROWS, Row, from_counts, outcomes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.commands import evaluate
+from curate.cli.commands import evaluate
 from curate.evaluation.breakdowns import breakdown, summarise
 from curate.evaluation.metrics import SCORES, counts_of, scores_of
 

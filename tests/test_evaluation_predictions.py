@@ -6,13 +6,13 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Annotation, Rating, Status
 from curate.evaluation.gold import read_gold
 from curate.evaluation.outcomes import join
 from curate.evaluation.predictions import distinct_names, read_predictions
-from curate.ledger import Commit
-from curate.tables import to_table
-from curate.types import Annotation, Rating, Status
+from curate.runs.annotation_table import to_table
+from curate.runs.commits import Commit
 
 
 def write_shard(folder, policy, shard, rows, *, committed=True):

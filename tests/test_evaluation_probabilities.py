@@ -14,9 +14,10 @@ from evaluation_cases import ROWS, Row, outcomes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.calibration import Calibration, load_calibration, save_calibration
-from curate.config import compose_filter
-from curate.errors import InputError
+from curate.cli.hydra_config import compose_filter
+from curate.core.calibration import Calibration, load_calibration, save_calibration
+from curate.core.errors import InputError
+from curate.core.types import Annotation, Rating, Status
 from curate.evaluation.calibration import (
     cross_validated_errors,
     fit_calibration,
@@ -26,9 +27,8 @@ from curate.evaluation.reliability import calibration_errors, reliability_table
 from curate.evaluation.thresholds import Target, choose_by_category, choose_operating_point, write_filter
 from curate.filtering.calibrating import apply_calibration
 from curate.filtering.rules import compile_rules
-from curate.settings import FilterSettings
-from curate.tables import to_table
-from curate.types import Annotation, Rating, Status
+from curate.runs.annotation_table import to_table
+from curate.settings.filter import FilterSettings
 
 
 def scored(*pairs, category="O2"):

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from curate.core.errors import EngineDead, RequestRejected
+from curate.core.types import Question
 from curate.engines.base import Payload
-from curate.errors import EngineDead, RequestRejected
-from curate.settings import EngineSettings, ModelSettings
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Question
-from curate.verdicts import ANSWER_PREFIX, answer_regex, parse_answer
+from curate.engines.fake import FakeEngine
+from curate.judges.verdicts import ANSWER_PREFIX, answer_regex, parse_answer
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 CATEGORIES = ("O1: Hate", "O2: Violence", "NA: None applying")
 QUESTION = Question(policy="p", text="judge this picture", categories=CATEGORIES, violable=CATEGORIES[:1])

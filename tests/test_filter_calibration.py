@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from curate.calibration import Calibration, load_calibration, save_calibration
-from curate.cli import main
+from curate.cli.program import main
+from curate.core.calibration import Calibration, load_calibration, save_calibration
 from tests.jobs import fake_run, rows, split_rows, write_tar
 
 SAMPLES = 120

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.filtering.decide import WINDOW
-from curate.tables import SCHEMA
+from curate.runs.annotation_table import SCHEMA
 from tests.filtering_cases import DEFAULT_RULES
 
 ROWS = 12 * WINDOW

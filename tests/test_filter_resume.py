@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.store import LocalStore, Store
-from curate.types import Sample
+from curate.core.types import Sample
+from curate.storage.local_store import LocalStore
+from curate.storage.store import Store
 from tests.filtering_cases import Case, judged, laion_members, write_parquet, write_tar
 
 

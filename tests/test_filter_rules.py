@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Annotation, Rating, Status
 from curate.filtering.decide import decide
 from curate.filtering.rules import compile_rules
 from curate.filtering.subdivide import part_of
-from curate.settings import FilterSettings
-from curate.tables import to_table
-from curate.types import Annotation, Rating, Status
+from curate.runs.annotation_table import to_table
+from curate.settings.filter import FilterSettings
 from tests.filtering_cases import DEFAULT_RULES
 
 CODES = ("O1", "O2", "O3")

@@ -16,11 +16,11 @@ import pytest
 import webdataset
 from PIL import Image
 
-from curate.errors import InputError, ShardUnreadable
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import Rating, Status
 from curate.filtering import write_parquet as parquet_format
 from curate.filtering.estimate import split_disk_estimate
-from curate.settings import FilterSettings
-from curate.types import Rating, Status
+from curate.settings.filter import FilterSettings
 from tests.filtering_cases import (
     DEFAULT_RULES,
     Case,

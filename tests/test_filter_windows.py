@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.errors import StorageFailed
+from curate.core.errors import StorageFailed
 from curate.filtering import decide
 from tests.filtering_cases import Case, judged, laion_members, write_parquet, write_tar
 

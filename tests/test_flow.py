@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from curate.flow import Gate, GateClosed, in_thread, uninterrupted
+from curate.annotation.backpressure import Gate, GateClosed
+from curate.core.threads import in_thread, uninterrupted
 from tests.waiting import HANG_SECONDS
 
 

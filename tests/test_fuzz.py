@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.planning import plan_from_bytes
-from curate.run_folder import PLAN
-from curate.types import Status
+from curate.core.types import Status
+from curate.runs.plan import plan_from_bytes
+from curate.runs.run_folder import PLAN
 from tests.jobs import command, environment, fake_run, rows
 from tests.mutated_images import image
 from tests.mutated_shards import parquet, tar

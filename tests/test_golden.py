@@ -15,13 +15,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from curate.asking import asked_in_general
-from curate.cli import main
-from curate.config import compose_settings
-from curate.fingerprint import fingerprint
-from curate.groups import group_names
-from curate.prompts import question_for
-from curate.resources import packaged
+from curate.cli.hydra_config import compose_settings
+from curate.cli.program import main
+from curate.core.package_files import packaged
+from curate.judges.prompts import question_for
+from curate.judges.questions import asked_in_general
+from curate.runs.fingerprint import fingerprint
+from curate.settings.config_groups import group_names
 
 GOLDEN = Path(__file__).with_name("golden.json")
 DATA = "+dataset=laion_subset"

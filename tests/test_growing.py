@@ -12,16 +12,17 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from curate import growing
+from curate.annotation import autoscale
+from curate.annotation.autoscale import Standing, grow_while_starved, is_starved
+from curate.annotation.instrumented import MeteredEngine, MeteredPool
+from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.core.types import Answer, Question, Sample
 from curate.engines.base import Payload
-from curate.growing import Standing, grow_while_starved, is_starved
-from curate.meter import Meter
-from curate.metered import MeteredEngine, MeteredPool
-from curate.metrics import Gauge
-from curate.preparing import Limits, PreparerPool
-from curate.settings import EngineSettings, ModelSettings
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Answer, Question, Sample
+from curate.engines.fake import FakeEngine
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
+from curate.telemetry.meter import Meter
+from curate.telemetry.metrics import Gauge
 from tests.jobs import picture
 from tests.waiting import HANG_SECONDS
 
@@ -157,13 +158,13 @@ def test_none_is_added_while_the_engine_has_enough(monkeypatch):
 def count_looks(monkeypatch) -> list[Standing]:
     """What `grow_while_starved` will have seen."""
     seen = []
-    look = growing._look
+    look = autoscale._look
 
     async def counted(meter, window) -> Standing:
         seen.append(await look(meter, window))
         return seen[-1]
 
-    monkeypatch.setattr(growing, "_look", counted)
+    monkeypatch.setattr(autoscale, "_look", counted)
     return seen
 
 
@@ -175,6 +176,6 @@ def test_it_stays_with_what_there_is_where_another_process_cannot_load(tmp_path)
 
 
 def test_one_core_is_left_to_the_engine(monkeypatch):
-    for cores, most in ((1, 1), (2, 1), (8, 7), (200, growing.MOST)):
+    for cores, most in ((1, 1), (2, 1), (8, 7), (200, autoscale.MOST)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)))
-        assert growing.most_workers() == most
+        assert autoscale.most_workers() == most

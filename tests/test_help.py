@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from curate.commands import NAMES
+from curate.cli.commands import NAMES
 
-SHOW = "import sys; from curate.cli import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
+SHOW = "import sys; from curate.cli.program import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
 
 
 def test_the_list_of_commands_imports_none_of_them() -> None:

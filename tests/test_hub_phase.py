@@ -19,9 +19,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"config.json": b"{}", "model.safetensors": bytes(25_000_000)}
 PIECE = 5_000_000
 FETCH = """
-from curate import phases
+from curate.console import phases
 phases.UNSAID_SECONDS, phases.SHOW_SECONDS = 0.05, 0.05
-from curate.models import _from_hub
+from curate.judges.checkpoints import _from_hub
 print(_from_hub("some/model", None).name)
 """
 

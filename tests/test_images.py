@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from curate.images import ImageRefused, decode, sniff_format
-from curate.types import Status
+from curate.core.types import Status
+from curate.images.decoding import ImageRefused, decode, sniff_format
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8)

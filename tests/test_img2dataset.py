@@ -19,7 +19,7 @@ import pytest
 import webdataset
 from source_cases import dataset, picture, read
 
-from curate.planning import make_plan
+from curate.runs.plan import make_plan
 from tests.waiting import HANG_SECONDS
 
 IMG2DATASET = Path(__file__).parents[1] / ".cache" / "img2dataset" / "bin" / "img2dataset"

@@ -53,12 +53,12 @@ def wait_until_nothing_is_left(terminal):
     ("name", "where", "how", "phase"),
     [
         ("status", "importlib:import_module", "in_a_library", " while importing"),
-        ("filter", "curate.commands.filter:run_filter", "behind_threads", " while splitting"),
-        ("verify", "curate.commands.verify:audit", "deaf", None),
-        ("verify", "curate.commands.verify:audit", "behind_threads", None),
-        ("compact", "curate.commands.compact:compact", "in_a_library", None),
-        ("run", "curate.running:make_plan", "deaf", " while listing the shards"),
-        ("run", "curate.running:make_plan", "in_a_library", " while listing the shards"),
+        ("filter", "curate.cli.commands.filter:run_filter", "behind_threads", " while splitting"),
+        ("verify", "curate.cli.commands.verify:audit", "deaf", None),
+        ("verify", "curate.cli.commands.verify:audit", "behind_threads", None),
+        ("compact", "curate.cli.commands.compact:compact", "in_a_library", None),
+        ("run", "curate.pipeline.opening:make_plan", "deaf", " while listing the shards"),
+        ("run", "curate.pipeline.opening:make_plan", "in_a_library", " while listing the shards"),
     ],
 )
 def test_whatever_holds_it_up_it_ends(shards, finished, tmp_path, name, where, how, phase):
@@ -75,7 +75,7 @@ def test_whatever_holds_it_up_it_ends(shards, finished, tmp_path, name, where, h
 
 
 def test_a_model_that_loads_in_a_thread_is_not_waited_for(shards, tmp_path):
-    where = "curate.testing.fake_engine:FakeEngine.start"
+    where = "curate.engines.fake:FakeEngine.start"
     arguments = fake_run(shards, tmp_path / "run", "engine.workers=1")
     program = held_up(where, "in_a_thread_of_the_loop", tmp_path / "reached", *arguments)
     with on_a_terminal(program, tmp_path / "scratch") as terminal:
@@ -137,7 +137,8 @@ def test_signals_are_heard_before_anything_is_imported(finished, tmp_path, numbe
 
 
 def test_without_a_terminal_it_is_one_plain_line(shards, tmp_path):
-    program = held_up("curate.running:make_plan", "deaf", tmp_path / "reached", *fake_run(shards, tmp_path / "run"))
+    run = fake_run(shards, tmp_path / "run")
+    program = held_up("curate.pipeline.opening:make_plan", "deaf", tmp_path / "reached", *run)
     with subprocess.Popen(
         program, env=environment(TMPDIR=str(tmp_path)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -171,7 +172,7 @@ def test_nobody_who_reads_its_errors_is_waited_for(finished):
 def test_a_forked_process_leaves_a_terminals_signals_to_its_parent():
     script = (
         "import os, signal, sys, time\n"
-        "from curate.interruption import listen\n"
+        "from curate.processes.interruption import listen\n"
         "listen()\n"
         "child = os.fork()\n"
         "if not child:\n"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import journal
-from curate.journal import Journal, read_rows
-from curate.store import LocalStore
-from curate.types import Annotation, Rating, Status
+from curate.core.types import Annotation, Rating, Status
+from curate.runs import journal
+from curate.runs.journal import Journal, read_rows
+from curate.storage.local_store import LocalStore
 
 
 def row(index):

@@ -8,8 +8,8 @@ import subprocess
 import polars as pl
 import pytest
 
-from curate.cli import main
-from curate.settings import DatasetSettings
+from curate.cli.program import main
+from curate.settings.dataset import DatasetSettings
 from tests.jobs import command, environment, picture
 from tests.waiting import HANG_SECONDS
 

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from curate.ledger import CLAIMS, WORKERS, Claims, Commit, committed, read_commit
-from curate.store import LocalStore
-from curate.types import Damage
+from curate.core.types import Damage
+from curate.runs.claims import CLAIMS, WORKERS, Claims
+from curate.runs.commits import Commit, committed, read_commit
+from curate.storage.local_store import LocalStore
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_shard_ids_with_dots_and_common_prefixes_do_not_meet(store):
 
 def test_a_dead_process_on_this_machine_is_noticed_at_once(store, tmp_path):
     script = (
-        "import sys; from curate.ledger import Claims; from curate.store import LocalStore;"
+        "import sys; from curate.runs.claims import Claims; from curate.storage.local_store import LocalStore;"
         f"c = Claims(LocalStore({str(tmp_path)!r}), 'dead'); c.beat({{}}); assert c.take('shard')"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

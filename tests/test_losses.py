@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from curate import journal, window
-from curate.window import BACKLOG, PATIENCE_SECONDS, Backlog, Window
+from curate.annotation import reorder_buffer
+from curate.annotation.reorder_buffer import BACKLOG, PATIENCE_SECONDS, Backlog, Window
+from curate.runs import journal
 from tests.jobs import environment, fake_run, picture, rows, write_tar
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -24,7 +25,7 @@ EACH, STUCK = 1_400, 900
 
 NOTING = """
 import os, sys
-from curate.testing.fake_engine import FakeEngine
+from curate.engines.fake import FakeEngine
 judge = FakeEngine.judge
 notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 async def noted(self, payload, question):
@@ -88,7 +89,7 @@ def test_rows_and_backlog_together_stay_within_the_bounds():
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the window takes for the time."""
     found = SimpleNamespace(now=0.0, monotonic=lambda: found.now)
-    monkeypatch.setattr(window, "time", found)
+    monkeypatch.setattr(reorder_buffer, "time", found)
     return found
 
 

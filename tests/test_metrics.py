@@ -12,21 +12,23 @@ from typing import ClassVar
 
 import pytest
 
-from curate import running
-from curate.commands import annotate as annotate_command
-from curate.commands import run as run_command
-from curate.config import compose_settings
+from curate.annotation import run_worker
+from curate.annotation.instrumented import MeteredEngine
+from curate.cli.commands import annotate as annotate_command
+from curate.cli.commands import run as run_command
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import Question
 from curate.engines.base import Payload
-from curate.meter import Level, Meter
-from curate.metered import MeteredEngine
-from curate.metrics import Gauge, Metrics, Stage
-from curate.pace import pace
-from curate.recording import SECONDS, TOTAL, WORKERS, read_metrics, setup_of, write_total
-from curate.running import annotate, open_settings
-from curate.settings import EngineSettings, ModelSettings
-from curate.store import LocalStore
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Question
+from curate.engines.fake import FakeEngine
+from curate.pipeline.annotating import annotate
+from curate.pipeline.opening import open_settings
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
+from curate.storage.local_store import LocalStore
+from curate.telemetry.meter import Level, Meter
+from curate.telemetry.metrics import Gauge, Metrics, Stage
+from curate.telemetry.metrics_files import SECONDS, TOTAL, WORKERS, read_metrics, setup_of, write_total
+from curate.telemetry.throughput import pace
 from tests.jobs import fake_run, write_tar
 
 QUESTION = Question(policy="p", text="t", categories=("O1: A", "NA: None applying"), violable=("O1: A",))
@@ -111,7 +113,7 @@ def test_nothing_is_said_of_a_run_that_asked_nothing():
 
 def test_a_level_is_integrated_over_time(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("curate.meter.perf_counter", lambda: now)
+    monkeypatch.setattr("curate.telemetry.meter.perf_counter", lambda: now)
     level = Level()
     for at, by in ((1.0, 2), (3.0, 1), (4.0, -3)):
         now = at
@@ -123,7 +125,7 @@ def test_a_level_is_integrated_over_time(monkeypatch):
 
 def test_the_engine_waits_from_its_first_request_until_no_work_is_left(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("curate.meter.perf_counter", lambda: now)
+    monkeypatch.setattr("curate.telemetry.meter.perf_counter", lambda: now)
     meter = Meter()
     meter.levels[Gauge.PREPARERS].change(2)
     for begin, end in ((10.0, 11.0), (14.0, 16.0)):
@@ -161,7 +163,7 @@ def test_the_engine_waited_no_longer_than_it_counts_itself_and_no_less_than_it_w
 @pytest.mark.slow
 def test_an_engine_that_is_fed_slowly_waits(shards, tmp_path, monkeypatch):
     """40 pictures that take 30 ms each to render, for an engine of 1,000 a second."""
-    monkeypatch.setattr(running, "make_engine", SlowlyPrepared)
+    monkeypatch.setattr(run_worker, "make_engine", SlowlyPrepared)
     run = opened(shards, tmp_path / "run", "engine.args.rate=1000")
     annotate(run)
     metrics = read_metrics(run.store)

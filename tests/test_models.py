@@ -14,11 +14,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from curate import models
+from curate.core.errors import InputError
 from curate.engines.vllm_args import adapter_rank, engine_args, pixel_budget
-from curate.errors import InputError
-from curate.models import model_identity, resolve_model_path
-from curate.settings import EngineSettings, ModelSettings
+from curate.judges import checkpoints
+from curate.judges.checkpoints import model_identity, resolve_model_path
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 NAME = "AIML-TUDA/LlavaGuard-v1.2-0.5B-OV-hf"
 ONEVISION = {"architectures": ["LlavaOnevisionForConditionalGeneration"], "model_type": "llava_onevision"}
@@ -111,7 +112,7 @@ def test_what_the_hub_refuses(monkeypatch: pytest.MonkeyPatch, error: Exception,
     def download(*_: object, **__: object) -> str:
         raise error
 
-    monkeypatch.setattr(models, "snapshot_download", download)
+    monkeypatch.setattr(checkpoints, "snapshot_download", download)
     assert advice in refused(settings(NAME))
 
 
@@ -142,7 +143,7 @@ def test_identity_is_of_the_content_not_of_the_place(tmp_path: Path):
 
 @pytest.mark.parametrize("limit", [2**30, 0])
 def test_identity_sees_the_weights_whole_or_sampled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int):
-    monkeypatch.setattr(models, "HASHED_WHOLE", limit)
+    monkeypatch.setattr(checkpoints, "HASHED_WHOLE", limit)
     before = model_identity(settings(checkpoint(tmp_path, weights=bytes(3 * 2**20))))
     after = model_identity(settings(checkpoint(tmp_path, weights=bytes(3 * 2**20 - 1) + b"x")))
     assert before != after

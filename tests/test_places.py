@@ -7,16 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from curate import places
+from curate.core.errors import InputError
 from curate.engines import gpus
-from curate.errors import InputError
-from curate.places import PORTS, divide, places_of
-from curate.settings import EngineSettings
+from curate.launch import device_placement
+from curate.launch.device_placement import PORTS, divide, places_of
+from curate.settings.engine import EngineSettings
 
 
 @pytest.fixture
 def four_gpus(monkeypatch):
-    monkeypatch.setattr(places, "visible_gpus", lambda: ("0", "1", "2", "3"))
+    monkeypatch.setattr(device_placement, "visible_gpus", lambda: ("0", "1", "2", "3"))
 
 
 def test_gpus_cores_ports_and_caches_are_each_ones_own():

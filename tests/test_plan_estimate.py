@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from curate.commands import plan as plan_command
-from curate.config import compose_settings
-from curate.measured import Measured, file_bytes
-from curate.planning import make_plan
-from curate.probing import earlier, estimate, probe
-from curate.running import annotate, open_settings
+from curate.cli.commands import plan as plan_command
+from curate.cli.hydra_config import compose_settings
+from curate.costs.cost_model import Measured, file_bytes
+from curate.costs.probe import earlier, estimate, probe
+from curate.pipeline.annotating import annotate
+from curate.pipeline.opening import open_settings
+from curate.runs.plan import make_plan
 from tests.jobs import fake_run, write_tar
 
 FOUND = Measured(

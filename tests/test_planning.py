@@ -10,9 +10,8 @@ import fsspec
 import pytest
 from source_cases import dataset, members_of, read, table_of, tar_bytes, write_folder, write_parquet
 
-from curate.errors import InputError, ShardUnreadable
-from curate.patterns import expand
-from curate.planning import (
+from curate.core.errors import InputError, ShardUnreadable
+from curate.runs.plan import (
     check_version,
     extend_plan,
     limited_plan,
@@ -22,6 +21,7 @@ from curate.planning import (
     shard_version,
 )
 from curate.sources.base import shard_id
+from curate.sources.patterns import expand
 
 
 @pytest.fixture

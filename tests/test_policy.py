@@ -12,13 +12,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from curate.commands import policy as command
-from curate.config import compose_policy
-from curate.errors import InputError
-from curate.policy import Policy, load_policy
-from curate.policy_file import check_duplicate_keys, policy_yaml
-from curate.policy_import import parse_policy_text
-from curate.prompts import render_policy
+from curate.cli.commands import policy as command
+from curate.cli.hydra_config import compose_policy
+from curate.core.errors import InputError
+from curate.judges.prompts import render_policy
+from curate.policies.policy import Policy, load_policy
+from curate.policies.policy_file import check_duplicate_keys, policy_yaml
+from curate.policies.prompt_import import parse_policy_text
 from tests.policy_cases import WEAPONS, valid_policies
 
 NAMES = {

@@ -16,13 +16,13 @@ import psutil
 import pytest
 from PIL import Image
 
+from curate.annotation.preprocess_pool import Limits, PreparerPool, prepare
+from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.types import Failure, Question, Sample, Status
 from curate.engines.base import Payload
-from curate.errors import EngineDead, InputError, RequestRejected
-from curate.images import sha256_of
-from curate.preparing import Limits, PreparerPool, prepare
-from curate.reduction import Needed
-from curate.types import Failure, Question, Sample, Status
-from curate.worker_process import WorkerDied, WorkerProcess
+from curate.images.decoding import sha256_of
+from curate.images.jpeg_reduction import Needed
+from curate.processes.piped_process import WorkerDied, WorkerProcess
 from tests.waiting import HANG_SECONDS, wait_until
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10_000)

@@ -5,10 +5,10 @@ import re
 import pytest
 from hypothesis import given
 
-from curate.errors import InputError
-from curate.policy import Category, Policy, load_policy
-from curate.policy_import import parse_policy_text
-from curate.prompts import policy_hash, question_for, render_policy
+from curate.core.errors import InputError
+from curate.judges.prompts import policy_hash, question_for, render_policy
+from curate.policies.policy import Category, Policy, load_policy
+from curate.policies.prompt_import import parse_policy_text
 from tests.policy_cases import WEAPONS, valid_policies
 
 IMPORTED = """\

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from curate.asking import questions_of
-from curate.config import compose_settings
-from curate.fingerprint import fingerprint
-from curate.images import ImageRefused, decode
-from curate.reduction import REDUCTIONS, Needed, needed_by
-from curate.settings import EngineSettings
-from curate.types import Status
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import Status
+from curate.images.decoding import ImageRefused, decode
+from curate.images.jpeg_reduction import REDUCTIONS, Needed, needed_by
+from curate.judges.questions import questions_of
+from curate.runs.fingerprint import fingerprint
+from curate.settings.engine import EngineSettings
 
 LIMITS = {"max_bytes": 2**24, "max_pixels": 10**8}
 CORNERS = np.zeros((160, 240, 3), dtype=np.uint8)  # red, green / blue, white quarters: every orientation differs

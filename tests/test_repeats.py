@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from curate import journal, repeats
-from curate.errors import EngineDead
-from curate.summary import summary
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Annotation, Status
+from curate.annotation import duplicates
+from curate.core.errors import EngineDead
+from curate.core.types import Annotation, Status
+from curate.engines.fake import FakeEngine
+from curate.runs import journal
+from curate.summary.summary import summary
 from tests.jobs import annotation_files, picture, rows, write_tar
 from tests.verification_cases import judge, make_run
 
@@ -115,7 +116,7 @@ def test_where_the_first_has_no_label_the_next_is_judged(shards, tmp_path, monke
 
 
 def test_what_is_remembered_is_bounded(shards, tmp_path, monkeypatch):
-    monkeypatch.setattr(repeats, "REMEMBERED", 2)
+    monkeypatch.setattr(duplicates, "REMEMBERED", 2)
     found = judged(tmp_path / "run", shards)
     reused = {r["index"] for r in found if r["reused_from"]}
     assert reused == {3, 4, 11, 14}, "the pictures of 0 and 1 are remembered, that of 2 is not"
@@ -123,7 +124,7 @@ def test_what_is_remembered_is_bounded(shards, tmp_path, monkeypatch):
 
 def test_a_turn_waits_for_all_before_it():
     async def scenario():
-        one = repeats.Repeats()
+        one = duplicates.Repeats()
         first, second, third = (one.turn("ab", "p") for _ in range(3))
         waiting = asyncio.create_task(third.earlier())
         await asyncio.sleep(0)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import status as status_module
-from curate.cli import main
-from curate.committing import discard_result, reopen_for_retry
-from curate.ledger import WORKERS, Claims, commit_name, read_commit
-from curate.rollup import Rollup, from_ranges, roll_up, to_ranges
-from curate.status import read_status
+from curate.cli.program import main
+from curate.runs.claims import WORKERS, Claims
+from curate.runs.commits import commit_name, read_commit
+from curate.runs.reopening import discard_result, reopen_for_retry
+from curate.runs.rollup import Rollup, from_ranges, roll_up, to_ranges
+from curate.telemetry import status as status_module
+from curate.telemetry.status import read_status
 from curate.testing.faulty_store import Fault, FaultyStore
 from tests.filtering_cases import laion_members, write_tar
 from tests.verification_cases import judge, make_run

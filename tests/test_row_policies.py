@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.cli import main
-from curate.config import compose_settings
-from curate.policy import Policy
-from curate.prompts import policy_hash, render_policy
-from curate.row_policies import policy_name
+from curate.cli.hydra_config import compose_settings
+from curate.cli.program import main
+from curate.judges.prompts import policy_hash, render_policy
+from curate.judges.row_policies import policy_name
+from curate.policies.policy import Policy
 from curate.tuning.augment import relax
 from tests.jobs import annotation_files, command, curate, environment, picture, rows
 

@@ -18,10 +18,10 @@ import webdataset
 from datasets import load_dataset
 from PIL import Image
 
-from curate.asking import questions_of
-from curate.config import compose_settings
+from curate.cli.hydra_config import compose_settings
+from curate.core.package_files import packaged
 from curate.engines.dtype import cpu_flags, fastest
-from curate.resources import packaged
+from curate.judges.questions import questions_of
 from tests.jobs import command, curate, environment, rows, split_rows
 from tests.vllm_equality import compare
 from tests.waiting import HANG_SECONDS, wait_until

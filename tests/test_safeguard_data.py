@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.evaluation.gold import read_gold
-from curate.policy import load_policy
-from curate.policy_import import parse_policy_text
+from curate.policies.policy import load_policy
+from curate.policies.prompt_import import parse_policy_text
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"

@@ -14,8 +14,8 @@ import webdataset
 from omegaconf import OmegaConf
 from PIL import Image
 
-from curate.images import ImageRefused, decode
-from curate.settings import DatasetSettings
+from curate.images.decoding import ImageRefused, decode
+from curate.settings.dataset import DatasetSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "curate" / "data" / "laion_subset"

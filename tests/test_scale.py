@@ -10,18 +10,19 @@ from dataclasses import replace
 
 import pytest
 
-from curate import status as status_module
-from curate.compaction.rewriting import compact
-from curate.config import compose_settings
-from curate.fingerprint import Fingerprint
-from curate.ledger import Claims, Commit, commit_name
-from curate.planning import plan_of
-from curate.rollup import roll_up
-from curate.run_folder import open_run
-from curate.status import read_status
-from curate.store import LocalStore
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import ShardRef
+from curate.pipeline.compacting import compact
+from curate.runs.claims import Claims
+from curate.runs.commits import Commit, commit_name
+from curate.runs.fingerprint import Fingerprint
+from curate.runs.plan import plan_of
+from curate.runs.rollup import roll_up
+from curate.runs.run_folder import open_run
+from curate.storage.local_store import LocalStore
+from curate.telemetry import status as status_module
+from curate.telemetry.status import read_status
 from curate.testing.faulty_store import Fault, FaultyStore
-from curate.types import ShardRef
 from curate.verification.audit import audit
 from tests.scale_cases import judged_run, timed
 from tests.scale_of_trials import full_or_share

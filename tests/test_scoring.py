@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.core.types import Rating
 from curate.engines.scoring import beginnings, followers, score
-from curate.types import Rating
 
 SINGLE = {Rating.SAFE: (7,), Rating.UNSAFE: (9,)}
 SHARED = {Rating.SAFE: (1, 2), Rating.UNSAFE: (1, 3, 4)}

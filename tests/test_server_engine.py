@@ -21,12 +21,13 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.types import Question, Rating
 from curate.engines.completion import p_unsafe_of
 from curate.engines.server import PngRenderer, ServerEngine
-from curate.errors import EngineDead, InputError, RequestRejected
-from curate.settings import EngineSettings, ModelSettings
-from curate.types import Question, Rating
-from curate.verdicts import parse_answer
+from curate.judges.verdicts import parse_answer
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 from tests.waiting import HANG_SECONDS, wait_until
 
 CATEGORIES = ("O1: Hate, Humiliation, Harassment", "O2: Violence, Harm, or Cruelty", "NA: None applying")

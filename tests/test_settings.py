@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.calibration import Calibration, save_calibration
-from curate.catalogue import ALONE, MODELS, Setting, lookup, no_such_setting, of_type, settings
-from curate.cli import main
-from curate.commands import NAMES
-from curate.config import compose_filter, compose_policy, compose_settings, compose_tune
-from curate.errors import InputError
-from curate.groups import group_names
-from curate.manual import constants
-from curate.settings import FilterSettings, Group, Settings
-from curate.tuning.settings import DataSettings
+from curate.cli.commands import NAMES
+from curate.cli.help import constants
+from curate.cli.hydra_config import compose_filter, compose_policy, compose_settings, compose_tune
+from curate.cli.program import main
+from curate.core.calibration import Calibration, save_calibration
+from curate.core.errors import InputError
+from curate.settings.catalogue import ALONE, MODELS, Setting, lookup, no_such_setting, of_type, settings
+from curate.settings.config_groups import group_names
+from curate.settings.filter import FilterSettings
+from curate.settings.group import Group
+from curate.settings.run import Settings
+from curate.settings.tune import DataSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

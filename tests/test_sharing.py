@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import InputError
-from curate.node import assign
-from curate.places import divide
-from curate.settings import JobSettings
-from curate.sharing import own_share
-from curate.slurm import write_scripts
+from curate.core.errors import InputError
+from curate.launch.device_placement import divide
+from curate.launch.node import assign
+from curate.launch.slurm import write_scripts
+from curate.launch.static_sharding import own_share
+from curate.settings.job import JobSettings
 from tests.jobs import write_tar
 from tests.verification_cases import make_run
 

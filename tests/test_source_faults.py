@@ -10,11 +10,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from fsspec.implementations.memory import MemoryFileSystem
 
-from curate.errors import ShardUnreadable
-from curate.retrying import Patience
-from curate.settings import DatasetSettings
-from curate.sources import files, source_for
+from curate.core.errors import ShardUnreadable
+from curate.settings.dataset import DatasetSettings
+from curate.sources import files
 from curate.sources.files import Files
+from curate.sources.registry import source_for
+from curate.storage.transient_errors import Patience
 from tests.jobs import write_tar
 
 PASSING = (

@@ -25,15 +25,15 @@ from source_cases import (
     write_parquet,
 )
 
-from curate.errors import InputError, ShardUnreadable
-from curate.planning import check_version, make_plan
-from curate.settings import DatasetSettings
-from curate.sources import SOURCES, detect_format, source_for
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import ShardRef, Status
+from curate.runs.plan import check_version, make_plan
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import unlimited
 from curate.sources.meta import describe, plain
 from curate.sources.names import to_bytes, to_text
+from curate.sources.registry import SOURCES, detect_format, source_for
 from curate.sources.rows import COLUMNS, columns
-from curate.types import ShardRef, Status
 
 COUNT = 30
 

@@ -6,9 +6,10 @@ import errno
 
 import pytest
 
-from curate import journal, worker
-from curate.retrying_store import RetryingStore
-from curate.store import LocalStore
+from curate.annotation import worker
+from curate.runs import journal
+from curate.storage.local_store import LocalStore
+from curate.storage.retrying_store import RetryingStore
 from curate.testing.faulty_store import Fault, FaultyStore
 from curate.verification.audit import audit
 from tests.scale_of_trials import full_or_share

@@ -11,13 +11,14 @@ from pathlib import Path
 import obstore.store
 import pytest
 
-from curate import object_store
-from curate.errors import InputError, StorageFailed
-from curate.object_store import ObjectStore
-from curate.open_store import open_store
-from curate.retrying import Patience
-from curate.retrying_store import RetryingStore, scratch_file
-from curate.store import LocalStore, Store
+from curate.core.errors import InputError, StorageFailed
+from curate.storage import object_store
+from curate.storage.factory import open_store
+from curate.storage.local_store import LocalStore
+from curate.storage.object_store import ObjectStore
+from curate.storage.retrying_store import RetryingStore, scratch_file
+from curate.storage.store import Store
+from curate.storage.transient_errors import Patience
 from curate.testing.faulty_store import Fault, FaultyStore
 from tests.s3_server import S3Server, bucket
 from tests.s3_stub import unconditional_server

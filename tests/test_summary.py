@@ -16,14 +16,15 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from curate import disagreement, examples
-from curate.compaction.files import AnnotationFiles
-from curate.disagreement import disagreements
-from curate.examples import Kind, choose, pictures
-from curate.half_blocks import half_blocks
-from curate.ledger import commits_by_shard
-from curate.run_folder import load_run
-from curate.summary import View, summary
+from curate.console.half_blocks import half_blocks
+from curate.runs import disagreement
+from curate.runs.commits import commits_by_shard
+from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.disagreement import disagreements
+from curate.runs.run_folder import load_run
+from curate.summary import examples
+from curate.summary.examples import Kind, choose, pictures
+from curate.summary.summary import View, summary
 from tests.jobs import command, curate, environment, fake_run, picture, rows, write_tar
 from tests.terminals import CODES, height, plain, shown
 from tests.waiting import HANG_SECONDS
@@ -250,7 +251,7 @@ def test_a_summary_without_probabilities_offers_no_threshold(finished, monkeypat
     blind = [
         replace(e, p_unsafe=None) for e in choose(run.store, commits_by_shard(run.store, "drawings").values(), None)
     ]
-    monkeypatch.setattr("curate.summary.choose", lambda *_: blind)
+    monkeypatch.setattr("curate.summary.summary.choose", lambda *_: blind)
     text = "\n".join(row.plain for row in summary(run, {"clean": 1}))
     assert "filter.thresholds" not in text
     assert "p_unsafe" not in text

@@ -7,12 +7,13 @@ import hashlib
 
 import pytest
 
+from curate.core.errors import EngineDead, InputQuarantined
+from curate.core.types import Question
 from curate.engines.base import Payload
+from curate.engines.fake import FakeEngine
 from curate.engines.supervised import MAX_RESTARTS, SupervisedEngine
-from curate.errors import EngineDead, InputQuarantined
-from curate.settings import EngineSettings, ModelSettings
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Question
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 MODEL = ModelSettings(name="fake", path="fake")
 QUESTION = Question(policy="p", text="t", categories=("O1: A", "NA: None applying"), violable=("O1: A",))

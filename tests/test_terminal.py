@@ -9,20 +9,20 @@ import time
 
 import pytest
 
-from curate import phases
-from curate.console import complain, say
-from curate.harmless import harmless, one_line
-from curate.phases import current, phase
-from curate.progress import Awaited, Counted, Progress
-from curate.settings import Budget
-from curate.tally import Tally
-from curate.types import Annotation, Status
+from curate.console import phases
+from curate.console.output import complain, say
+from curate.console.phases import current, phase
+from curate.console.untrusted_text import harmless, one_line
+from curate.core.types import Annotation, Status
+from curate.settings.run import Budget
+from curate.telemetry.failure_budget import Tally
+from curate.telemetry.progress import Awaited, Counted, Progress
 from tests.jobs import command, curate, environment, fake_run, write_shards
 from tests.terminals import plain, shown
 
 WAITING = """
 import time
-from curate import phases
+from curate.console import phases
 phases.UNSAID_SECONDS = phases.TOLD_SECONDS = phases.SHOW_SECONDS = 0.05
 with phases.phase("loading the model", 12.0) as one:
     time.sleep(0.4)
@@ -73,7 +73,7 @@ def test_whatever_is_said_is_harmless(capsys):
 
 
 def test_an_encoding_without_the_letters_ends_nothing():
-    said = "from curate.console import say; say('кошка \\u2026')"
+    said = "from curate.console.output import say; say('кошка \\u2026')"
     done = subprocess.run(
         [sys.executable, "-c", said], env=environment(PYTHONIOENCODING="ascii"), capture_output=True, check=True
     )
@@ -130,7 +130,7 @@ def test_a_phase_that_fails_leaves_no_line_behind():
 
 @pytest.mark.slow
 def test_lines_that_are_printed_meanwhile_stand_by_themselves():
-    speaking = WAITING.replace('one.note = "1.2 of 14.5 GB"', "from curate.console import say; say('hear me')")
+    speaking = WAITING.replace('one.note = "1.2 of 14.5 GB"', "from curate.console.output import say; say('hear me')")
     assert plain(shown([sys.executable, "-c", speaking])).splitlines()[0] == "hear me"
 
 
@@ -159,7 +159,7 @@ def counted(rows):
 
 
 def test_a_pipe_hears_of_images_once_there_are_any(monkeypatch, capsys):
-    monkeypatch.setattr("curate.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("curate.telemetry.progress.LINE_SECONDS", 0.0)
     tally = counted(0)
     with Progress(tally, 10) as progress:
         progress.refresh()
@@ -170,7 +170,7 @@ def test_a_pipe_hears_of_images_once_there_are_any(monkeypatch, capsys):
 
 
 def test_a_display_that_is_awaited_begins_once_it_is_ready(at_once, monkeypatch, capsys):
-    monkeypatch.setattr("curate.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("curate.telemetry.progress.LINE_SECONDS", 0.0)
     ready = False
     with Awaited(Progress(counted(3), 10), "loading the model in 2 processes", 5.0, lambda: ready) as display:
         display.refresh()
@@ -184,7 +184,7 @@ def test_a_display_that_is_awaited_begins_once_it_is_ready(at_once, monkeypatch,
 
 
 def test_a_counted_phase_says_how_far_it_is(monkeypatch, capsys):
-    monkeypatch.setattr("curate.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("curate.telemetry.progress.LINE_SECONDS", 0.0)
     with phase("splitting") as splitting:
         progress = Counted(splitting)
         progress.begin(10)

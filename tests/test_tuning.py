@@ -18,19 +18,19 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from tuning_cases import POLICY, build_data, gold_rows, model, rows, write_gold
 from vllm_cases import PLACEHOLDERS, Running, engine_settings, pictures, reference, running
 
-from curate.commands.tune import main
-from curate.config import compose_judge
-from curate.engines.chat import prompt_text
+from curate.cli.commands.tune import main
+from curate.cli.hydra_config import compose_judge
+from curate.core.errors import ExitCode, InputError
 from curate.engines.shared_picture import unpacked
-from curate.errors import ExitCode, InputError
-from curate.images import decode
-from curate.models import resolve_model_path
-from curate.prompts import question_for, render_policy
-from curate.settings import ModelSettings
+from curate.images.decoding import decode
+from curate.judges.chat import prompt_text
+from curate.judges.checkpoints import resolve_model_path
+from curate.judges.prompts import question_for, render_policy
+from curate.judges.verdicts import parse_answer
+from curate.settings.model import ModelSettings
 from curate.testing import tiny_models
 from curate.tuning.encoding import Encoder
 from curate.tuning.history import read_history
-from curate.verdicts import parse_answer
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm

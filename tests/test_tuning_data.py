@@ -20,23 +20,23 @@ from PIL import Image
 from policy_cases import valid_policies
 from tuning_cases import POLICY, build_data, gold_rows, model, no_policy, rows, write_gold
 
-from curate.commands.tune import main
-from curate.config import compose_policy, compose_tune
-from curate.errors import ExitCode, InputError
+from curate.cli.commands.tune import main
+from curate.cli.hydra_config import compose_policy, compose_tune
+from curate.core.errors import ExitCode, InputError
+from curate.core.types import Rating
 from curate.evaluation.gold import Gold, read_gold
-from curate.images import sha256_of
-from curate.policy import Policy
-from curate.prompts import render_policy
-from curate.settings import EngineSettings
+from curate.images.decoding import sha256_of
+from curate.judges.prompts import render_policy
+from curate.judges.verdicts import ANSWER_PREFIX, answer_regex, fit_rationale, parse_answer
+from curate.policies.policy import Policy
+from curate.settings.engine import EngineSettings
+from curate.settings.tune import DataSettings
 from curate.tuning.augment import Case, augmented, balanced
 from curate.tuning.build import JOURNAL
 from curate.tuning.cases import SPLITS, make_cases, question_of
 from curate.tuning.conversations import messages_of, read_messages
 from curate.tuning.rationales import COLUMNS
-from curate.tuning.settings import DataSettings
 from curate.tuning.teacher import Teacher
-from curate.types import Rating
-from curate.verdicts import ANSWER_PREFIX, answer_regex, fit_rationale, parse_answer
 
 
 @st.composite

@@ -16,10 +16,13 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from tuning_cases import POLICY, png
 
-from curate.engines.chat import prompt_text
-from curate.errors import InputError
-from curate.prompts import render_policy
-from curate.released_keys import released
+from curate.core.errors import InputError
+from curate.core.types import Rating
+from curate.judges.chat import prompt_text
+from curate.judges.prompts import render_policy
+from curate.judges.released_keys import released
+from curate.judges.verdicts import ANSWER_PREFIX
+from curate.settings.tune import LoraSettings, TuneSettings
 from curate.testing import tiny_models
 from curate.tuning.augment import Case
 from curate.tuning.conversations import messages_of
@@ -27,10 +30,7 @@ from curate.tuning.encoding import IGNORED, PLACEHOLDERS, Batch, Encoder
 from curate.tuning.loop import total_steps
 from curate.tuning.order import Draws, grouped_order, training_order
 from curate.tuning.parts import part_of, prepare
-from curate.tuning.settings import LoraSettings, TuneSettings
 from curate.tuning.shared_prefix import continued
-from curate.types import Rating
-from curate.verdicts import ANSWER_PREFIX
 
 CASES = [
     Case(key="a", split="train", policy=POLICY, rating=Rating.UNSAFE, category="O1", rationale="A gun. It is aimed."),

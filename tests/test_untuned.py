@@ -7,9 +7,9 @@ import tarfile
 import polars as pl
 import pytest
 
-from curate.cli import main
-from curate.config import compose_policy, compose_settings
-from curate.untuned import rules_hash, untuned
+from curate.cli.hydra_config import compose_policy, compose_settings
+from curate.cli.program import main
+from curate.judges.tuned_policies import rules_hash, untuned
 from tests.jobs import write_tar
 
 FAKE = ("engine=fake", "engine.workers=0")

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from curate.cli import main
-from curate.commands import NAMES
+from curate.cli.commands import NAMES
+from curate.cli.program import main
 from tests.jobs import picture, write_tar
 
 DATA = "+dataset=laion_subset"
@@ -18,7 +18,7 @@ DATA = "+dataset=laion_subset"
 def _imported():
     """Where importing takes long it is said, which is no line of an error."""
     for name in NAMES:
-        importlib.import_module(f"curate.commands.{name}")
+        importlib.import_module(f"curate.cli.commands.{name}")
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from curate.errors import InvalidOutput
-from curate.policy import Policy
-from curate.prompts import question_for
-from curate.types import Question, Rating, Verdict
-from curate.verdicts import (
+from curate.core.errors import InvalidOutput
+from curate.core.types import Question, Rating, Verdict
+from curate.judges.prompts import question_for
+from curate.judges.verdicts import (
     ANSWER_PREFIX,
     RATING_SUFFIX,
     answer_regex,
@@ -23,6 +22,7 @@ from curate.verdicts import (
     max_answer_tokens,
     parse_answer,
 )
+from curate.policies.policy import Policy
 from tests.policy_cases import valid_policies
 
 QUESTION = Question(

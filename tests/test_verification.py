@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from curate.cli import main
-from curate.committing import reopen_for_retry
-from curate.compaction.rewriting import compact
-from curate.planning import make_plan, plan_to_bytes
-from curate.run_folder import load_run, open_run, read_record
-from curate.store import LocalStore
+from curate.cli.program import main
+from curate.pipeline.compacting import compact
+from curate.runs.plan import make_plan, plan_to_bytes
+from curate.runs.reopening import reopen_for_retry
+from curate.runs.run_folder import load_run, open_run, read_record
+from curate.storage.local_store import LocalStore
 from curate.verification import rows as rows_module
 from curate.verification.audit import audit
 from curate.verification.evidence import Law

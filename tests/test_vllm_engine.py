@@ -22,19 +22,19 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from vllm_cases import PLACEHOLDERS, QUESTION, Running, engine_settings, pictures, reference, running, settings
 
-from curate.engines.chat import prompt_text
+from curate.annotation.preprocess_pool import Limits, Preparer
+from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.package_files import packaged
+from curate.core.types import Rating, Sample
 from curate.engines.engine_folder import PREFIX
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
-from curate.errors import EngineDead, InputError, RequestRejected
-from curate.images import decode
-from curate.preparing import Limits, Preparer
-from curate.reduction import Needed
-from curate.resources import packaged
+from curate.images.decoding import decode
+from curate.images.jpeg_reduction import Needed
+from curate.judges.chat import prompt_text
+from curate.judges.verdicts import parse_answer
+from curate.processes.piped_process import WorkerProcess
 from curate.testing import tiny_models
-from curate.types import Rating, Sample
-from curate.verdicts import parse_answer
-from curate.worker_process import WorkerProcess
 from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm

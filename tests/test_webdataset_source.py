@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_cases import dataset, members_of, only_shard, picture, read, read_tar, tar_bytes
 
-from curate.errors import InputError, ShardUnreadable
-from curate.sources import source_for
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import Sample, Status
 from curate.sources.names import to_bytes
-from curate.types import Sample, Status
+from curate.sources.registry import source_for
 
 
 def by_webdataset(path: Path) -> list[dict[str, object]]:

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 from policy_cases import WEAPONS
 
-from curate.errors import InputError
-from curate.policy import Policy, load_policy
-from curate.settings import ModelSettings
+from curate.core.errors import InputError
+from curate.policies.policy import Policy, load_policy
+from curate.settings.model import ModelSettings
+from curate.settings.tune import DataSettings
 from curate.tuning.build import Built, Recipe, build
 from curate.tuning.gold_images import dataset_of_gold
-from curate.tuning.settings import DataSettings
 from curate.tuning.teacher import Teacher
 
 POLICY = load_policy(WEAPONS)

@@ -12,17 +12,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.asking import questions_of
-from curate.filtering.run import run_filter
-from curate.fingerprint import fingerprint
-from curate.ledger import Commit
-from curate.planning import make_plan
-from curate.run_folder import Run, open_run, read_record
-from curate.running import annotate
-from curate.settings import DatasetSettings, EngineSettings, FilterSettings, OutputSettings, Settings
-from curate.sources import SOURCES
-from curate.store import LocalStore
-from curate.types import ShardRef
+from curate.core.types import ShardRef
+from curate.judges.questions import questions_of
+from curate.pipeline.annotating import annotate
+from curate.pipeline.filtering import run_filter
+from curate.runs.commits import Commit
+from curate.runs.fingerprint import fingerprint
+from curate.runs.plan import make_plan
+from curate.runs.run_folder import Run, open_run, read_record
+from curate.settings.dataset import DatasetSettings
+from curate.settings.engine import EngineSettings
+from curate.settings.filter import FilterSettings
+from curate.settings.run import OutputSettings, Settings
+from curate.sources.registry import SOURCES
+from curate.storage.local_store import LocalStore
 from tests.filtering_cases import DEFAULT_RULES, MODEL, policy
 
 Row = dict[str, Any]

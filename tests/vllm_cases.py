@@ -12,13 +12,14 @@ from typing import Any
 
 from PIL import Image
 
-from curate import console
+from curate.console import output
+from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, Renderer
 from curate.engines.vllm_engine import VllmEngine
-from curate.settings import EngineSettings, ModelSettings
-from curate.types import Answer, Question, Rating
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
-console.configure(verbose=False)
+output.configure(verbose=False)
 
 QUESTION = Question(
     policy="test",

@@ -11,14 +11,15 @@ from itertools import islice
 
 from PIL import Image
 
-from curate.asking import questions_of
+from curate.core.errors import CurateError
 from curate.costs.gpu_bound import BYTES_A_WEIGHT, H100, Gpu, cost, size_of
-from curate.errors import CurateError
-from curate.models import is_here
-from curate.planning import Plan
-from curate.settings import DatasetSettings, Settings
-from curate.sources import source_for
+from curate.judges.checkpoints import is_here
+from curate.judges.questions import questions_of
+from curate.runs.plan import Plan
+from curate.settings.dataset import DatasetSettings
+from curate.settings.run import Settings
 from curate.sources.base import ShardBroken
+from curate.sources.registry import source_for
 
 SHARDS, PICTURES = 8, 16
 """How many shards are looked into, and how many pictures of each."""

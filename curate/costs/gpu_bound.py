@@ -12,9 +12,9 @@ from functools import cache
 
 import yaml
 
+from curate.core.package_files import packaged
 from curate.costs.picture_tokens import PICTURES, PictureTokens
-from curate.resources import packaged
-from curate.settings import ModelSettings
+from curate.settings.model import ModelSettings
 
 PEAK_SHARE = 0.45
 """Of the peak of operations and of memory bandwidth that is taken to be reached."""

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
-from curate.reduction import Needed
-from curate.types import Answer, Question
+from curate.core.types import Answer, Question
+from curate.images.jpeg_reduction import Needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from curate.errors import EngineDead
-from curate.types import Rating
+from curate.core.errors import EngineDead
+from curate.core.types import Rating
 
 _RATING = re.compile(r'"rating"\s*:\s*"')
 

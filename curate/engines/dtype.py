@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from curate.engines.gpus import built_for_cpu, least_capability
-from curate.models import checkpoint_dtype, is_quantized, resolve_model_path, weight_bytes
-from curate.settings import EngineSettings, ModelSettings
+from curate.judges.checkpoints import checkpoint_dtype, is_quantized, resolve_model_path, weight_bytes
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 AUTO = "auto"
 BFLOAT16, FLOAT32 = "bfloat16", "float32"

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from curate.interruption import at_end
+from curate.processes.interruption import at_end
 
 PREFIX = "curate-vllm-"
 SOCKETS_VARIABLE = "VLLM_RPC_BASE_PATH"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from curate.interruption import ending
+from curate.processes.interruption import ending
 
 _REASON = re.compile(r"\b((?:\w+\.)*\w*(?:Error|Exception)): (\S.*)")
 # Said by those who only saw another process fail.

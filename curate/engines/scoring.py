@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from curate.types import Rating
+from curate.core.types import Rating
 
 Tokens = tuple[int, ...]
 

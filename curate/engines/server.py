@@ -24,12 +24,11 @@ import httpx
 from PIL.Image import Image
 from pydantic import Field
 
+from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, RendererFactory
 from curate.engines.completion import Completion, completion_of
-from curate.errors import EngineDead, InputError, RequestRejected
-from curate.settings import EngineSettings, Group, ModelSettings
-from curate.types import Answer, Question, Rating
-from curate.verdicts import (
+from curate.judges.verdicts import (
     ANSWER_PREFIX,
     answer_regex,
     answer_schema,
@@ -37,6 +36,9 @@ from curate.verdicts import (
     has_rationale,
     max_answer_tokens,
 )
+from curate.settings.engine import EngineSettings
+from curate.settings.group import Group
+from curate.settings.model import ModelSettings
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
+from curate.core.errors import EngineDead, InputQuarantined
+from curate.core.types import Answer, Question
 from curate.engines.base import Engine, Payload, RendererFactory
-from curate.errors import EngineDead, InputQuarantined
-from curate.types import Answer, Question
 
 logger = logging.getLogger(__name__)
 

@@ -27,14 +27,14 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.reader import Counter, get_metrics_snapshot
 
+from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.types import Question
 from curate.engines.base import Payload
-from curate.engines.chat import prompt_text
 from curate.engines.parent_watch import EndsWithParent
 from curate.engines.shared_picture import Packed, Prompt, SharedPicture
-from curate.errors import EngineDead, InputError, RequestRejected
-from curate.reduction import needed_by
-from curate.settings import Decoding
-from curate.types import Question
+from curate.images.jpeg_reduction import needed_by
+from curate.judges.chat import prompt_text
+from curate.settings.model import Decoding
 
 METRICS: Mapping[str, str] = {
     "vllm:prefix_cache_queries": "prefix_cache_queries",

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curate.errors import InputError
-from curate.settings import EngineSettings, ModelSettings
+from curate.core.errors import InputError
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 _GIB = 2**30
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM has kernels for

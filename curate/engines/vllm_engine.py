@@ -15,19 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.core.errors import CurateError, EngineDead, InputError
+from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.engines.engine_folder import EngineFolder
 from curate.engines.quiet import output_to, reason_in
 from curate.engines.scoring import Score, Tokens, beginnings, followers, score
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_args import engine_args, environment
-from curate.errors import CurateError, EngineDead, InputError
-from curate.interruption import DRAIN
-from curate.models import resolve_model_path
-from curate.settings import EngineSettings, ModelSettings
-from curate.signals import blocked
-from curate.types import Answer, Question, Rating
-from curate.verdicts import (
+from curate.judges.checkpoints import resolve_model_path
+from curate.judges.verdicts import (
     ANSWER_PREFIX,
     RATING_SUFFIX,
     close_answer,
@@ -36,6 +33,10 @@ from curate.verdicts import (
     max_answer_tokens,
     possible_ratings,
 )
+from curate.processes.interruption import DRAIN
+from curate.processes.signals import blocked
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     from curate.engines.vllm import Completion, VllmBackend

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from curate.calibration import Calibration, Method
-from curate.errors import InputError
+from curate.core.calibration import Calibration, Method
+from curate.core.errors import InputError
 from curate.evaluation.breakdowns import GROUPINGS, Summary, breakdown, summarise
 from curate.evaluation.calibration import calibrated, cross_validated_errors, fit_calibration
 from curate.evaluation.intervals import Interval

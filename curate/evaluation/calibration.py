@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from curate.calibration import Calibration, Method, logit
+from curate.core.calibration import Calibration, Method, logit
 from curate.evaluation.outcomes import Bools, Floats, Outcomes
 from curate.evaluation.reliability import calibration_errors
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 Aliases = Mapping[str, Sequence[str]]
 """Our column name to the names it has in the wild, the preferred one first."""

@@ -9,10 +9,10 @@ from typing import Literal
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.evaluation import gold_folders, labels
 from curate.evaluation.files import READERS, Aliases, read_table, with_columns_of
-from curate.policy_import import parse_policy_text
+from curate.policies.prompt_import import parse_policy_text
 
 ALIASES = {
     "key": ("key", "id", "__key__", "file_name"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.evaluation.files import Aliases, choose_columns, read_table
 from curate.sources.base import IMAGE_SUFFIXES, images_below
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from curate.row_policies import policy_name, wording
-from curate.types import Rating
+from curate.core.types import Rating
+from curate.judges.row_policies import policy_name, wording
 
 RATINGS = {
     "safe": Rating.SAFE,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from curate.calibration import Calibration
+from curate.core.calibration import Calibration
 from curate.engines.dtype import AUTO
 from curate.evaluation.predictions import is_run
-from curate.open_store import open_store
-from curate.run_folder import RUN, load_run
+from curate.runs.run_folder import RUN, load_run
+from curate.storage.factory import open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

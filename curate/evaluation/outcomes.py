@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 from curate.evaluation.gold import Gold
 
 Bools = NDArray[np.bool_]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from curate.compaction.files import AnnotationFiles
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Status
 from curate.evaluation import labels
 from curate.evaluation.files import read_table, with_columns_of
-from curate.ledger import Commit, read_commits
-from curate.open_store import is_url, open_store
-from curate.types import Status
+from curate.runs.commits import Commit, read_commits
+from curate.runs.compaction.files import AnnotationFiles
+from curate.storage.factory import is_url, open_store
 
 ALIASES = {
     "key": ("key", "id", "__key__", "file_name"),

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from curate.calibration import Calibration
-from curate.errors import InputError
+from curate.core.calibration import Calibration
+from curate.core.errors import InputError
+from curate.core.package_files import conf_dir
 from curate.evaluation.metrics import scores_of
 from curate.evaluation.outcomes import Bools, Floats, Outcomes
-from curate.resources import conf_dir
 
 MIN_UNSAFE = 10
 """Unsafe gold rows that a predicted category needs for a threshold of its own."""

@@ -7,11 +7,11 @@ from functools import partial
 
 import polars as pl
 
-from curate.calibration import Calibration
-from curate.console import complain
-from curate.errors import InputError
-from curate.fingerprint import Fingerprint
-from curate.settings import FilterSettings
+from curate.console.output import complain
+from curate.core.calibration import Calibration
+from curate.core.errors import InputError
+from curate.runs.fingerprint import Fingerprint
+from curate.settings.filter import FilterSettings
 
 
 def apply_calibration(p: pl.Series, calibration: Calibration) -> pl.Series:

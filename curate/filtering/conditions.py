@@ -11,7 +11,7 @@ import re
 import polars as pl
 from polars.exceptions import ColumnNotFoundError, PolarsError
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 ROW_FUNCTIONS = frozenset(
     {"ABS", "CEIL", "COALESCE", "FLOOR", "GREATEST", "IF", "IFNULL", "LEAST", "NULLIF", "ROUND"}

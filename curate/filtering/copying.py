@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 
-from curate.errors import InputError, ShardUnreadable
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import Sample, ShardRef
 from curate.filtering.counts import Counts
 from curate.filtering.decide import SCHEMA
 from curate.filtering.removals import Removals
 from curate.filtering.rows import Decision, Row, to_decisions
-from curate.filtering.stage import Stage
+from curate.filtering.setup import Stage
 from curate.filtering.writer import SplitWriter
-from curate.retrying_store import scratch_file
-from curate.settings import DatasetSettings
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken, Source, unlimited
-from curate.types import Sample, ShardRef
+from curate.storage.retrying_store import scratch_file
 
 Progress = Callable[[int], object]
 """Called with a number of samples whenever so many more are in their splits."""

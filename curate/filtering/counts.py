@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from curate.filtering.rules import CLEAN, sidecar_field
-from curate.settings import DatasetSettings
+from curate.settings.dataset import DatasetSettings
 
 LABELS = pl.Schema({"label": pl.String(), "total": pl.Int64(), "removed": pl.Int64()})
 """Columns of `Counts.labels`."""

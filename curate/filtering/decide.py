@@ -14,7 +14,7 @@ import polars as pl
 
 from curate.filtering.rules import CLEAN, FAILED, Rules
 from curate.filtering.subdivide import part_column
-from curate.settings import FilterSettings
+from curate.settings.filter import FilterSettings
 
 SCHEMA = pl.Schema(
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from curate.types import ShardRef
+from curate.core.types import ShardRef
 
 INDEX_BYTES = 100
 """A sample's line in an index: a random SHA-256 in hexadecimal, 64 bytes that compress to half, key and numbers."""

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.ledger import Commit
-from curate.settings import DatasetSettings, FilterSettings
-from curate.store import Store
+from curate.runs.commits import Commit
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
+from curate.storage.store import Store
 
 FOLDER = "splits"
 CARD = "README.md"

@@ -14,7 +14,7 @@ from curate.filtering.counts import source_label
 from curate.filtering.decide import SCHEMA
 from curate.filtering.rules import CLEAN
 from curate.filtering.sinking import sink, spill
-from curate.settings import DatasetSettings
+from curate.settings.dataset import DatasetSettings
 
 _COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]
 _COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe", "p_calibrated"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from curate.compaction.files import AnnotationFiles
-from curate.disagreement import Disagreement, disagreements
 from curate.filtering.counts import Counts
 from curate.filtering.rules import CLEAN
-from curate.filtering.stage import Stage
+from curate.filtering.setup import Stage
+from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.disagreement import Disagreement, disagreements
 
 TOP_LABELS = 20
 
@@ -33,7 +33,7 @@ class FilterResult:
         reasons: removed samples by split and reason.
         labels: the labels of the source that lost the largest shares, as (label, total, removed); at most `TOP_LABELS`.
         pending: number of shards of the plan that are not judged yet and therefore in no split.
-        differences: between the policies, where there are several: the fields of `curate.disagreement.Disagreement`.
+        differences: between several policies: the fields of `curate.runs.disagreement.Disagreement`.
     """
 
     digest: str

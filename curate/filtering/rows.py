@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.types import Sample
+from curate.core.types import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

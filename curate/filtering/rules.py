@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Rating, Status
 from curate.filtering.calibrating import calibrated_column
 from curate.filtering.conditions import constant, parse_condition
 from curate.filtering.thresholds import COLUMNS, check_thresholds, threshold_columns
-from curate.settings import FilterSettings
-from curate.tables import SCHEMA
-from curate.types import Rating, Status
+from curate.runs.annotation_table import SCHEMA
+from curate.settings.filter import FilterSettings
 
 CLEAN, REVIEW, UNSAFE, FAILED = "clean", "review", "unsafe", "failed"
 _AS_JUDGED = "p_unsafe_as_judged"

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.core.errors import InputError
 
 _NAME = re.compile(r"\w+", re.ASCII)
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from curate.errors import InputError
-from curate.settings import FilterSettings
-from curate.types import Rating
+from curate.core.errors import InputError
+from curate.core.types import Rating
+from curate.settings.filter import FilterSettings
 
 COLUMNS = ("unsafe", "review", "unscored")
 _NO_CATEGORY = "NA"

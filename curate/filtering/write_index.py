@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.filtering.writer import Format
-from curate.retrying_store import scratch_file
-from curate.store import Store
+from curate.storage.retrying_store import scratch_file
+from curate.storage.store import Store
 
 SCHEMA = pa.schema(
     [

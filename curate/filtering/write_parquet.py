@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from curate.filtering.rows import Row
 from curate.filtering.writer import Format
-from curate.settings import DatasetSettings, FilterSettings
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
 
 GROUP_BYTES = 128 * 2**20
 

@@ -14,14 +14,15 @@ import tarfile
 from pathlib import Path
 from urllib.parse import quote
 
+from curate.core.types import Sample
 from curate.filtering.rows import Row
 from curate.filtering.writer import Format
-from curate.images import sniff_format
-from curate.settings import DatasetSettings, FilterSettings
+from curate.images.decoding import sniff_format
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
 from curate.sources.names import to_bytes, to_text
 from curate.sources.rows import COLUMNS
 from curate.sources.webdataset import key_and_suffix
-from curate.types import Sample
 
 Member = tuple[str, bytes]
 """Suffix without the dot, and bytes."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from curate.filtering.rows import Row
-from curate.settings import DatasetSettings, FilterSettings
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
 
 
 class SplitWriter(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from curate.settings import DatasetSettings
-from curate.types import Damage, Failure, Sample, ShardRef, Status
+from curate.core.types import Damage, Failure, Sample, ShardRef, Status
+from curate.settings.dataset import DatasetSettings
 
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
 

@@ -23,8 +23,8 @@ import aiohttp
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from curate.errors import ShardUnreadable
-from curate.retrying import Patience, attempt, is_transient
+from curate.core.errors import ShardUnreadable
+from curate.storage.transient_errors import Patience, attempt, is_transient
 
 
 def _botocore_error() -> type[Exception]:

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from curate.errors import InputError
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError
+from curate.core.types import Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import IMAGE_SUFFIXES, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, relative, unreadable
 from curate.sources.meta import describe
 from curate.sources.names import to_text
-from curate.types import Sample, ShardRef
 
 _SIDECARS = (".txt", ".json")
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import pyarrow as pa
 
-from curate.errors import InputError
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError
+from curate.core.types import Damage, Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, one_line, unreadable
-from curate.types import Damage, Sample, ShardRef
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

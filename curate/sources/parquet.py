@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import InputError, ShardUnreadable
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import Damage, Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, unreadable
-from curate.types import Damage, Sample, ShardRef
 
 # `Files.open` turns failures of the storage into ShardUnreadable; what Arrow still raises is about the content,
 # as OSError in many cases.

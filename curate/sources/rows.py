@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.errors import InputError
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError
+from curate.core.types import Failure, Sample, Status
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import too_many_bytes
 from curate.sources.meta import plain
 from curate.sources.names import to_text
-from curate.types import Failure, Sample, Status
 
 COLUMNS = "columns.arrow"
 ROWS_PER_BATCH = 16

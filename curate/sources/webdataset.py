@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from curate.errors import InputError
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError
+from curate.core.types import Damage, Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import IMAGE_SUFFIXES, ShardBroken, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
 from curate.sources.meta import describe
 from curate.sources.names import to_text
 from curate.sources.tar import BROKEN, Archive, Digest, Member, members, names
-from curate.types import Damage, Sample, ShardRef
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
 # Counting hops from header to header; a large buffer would read what it hops over.

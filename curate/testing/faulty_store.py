@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from curate.store import Store
+from curate.storage.store import Store
 
 T = TypeVar("T")
 

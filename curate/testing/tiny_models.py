@@ -36,7 +36,7 @@ from transformers import (
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-from curate.released_keys import released
+from curate.judges.released_keys import released
 
 CORPUS: tuple[str, ...] = (
     '{\n    "rating": "Safe",\n    "category": "NA: None applying",\n    "rationale": "The image shows a street."\n}',
@@ -196,7 +196,7 @@ BUILDERS: Mapping[str, Callable[..., tuple[PreTrainedModel, ProcessorMixin]]] = 
     "llava_onevision": build_llava_onevision,
     "qwen2_5_vl": build_qwen2_5_vl,
 }
-"""By architecture, as `curate.settings.ModelSettings` names it."""
+"""By architecture, as `curate.settings.model.ModelSettings` names it."""
 
 
 def save(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import comb
 from typing import Literal
 
-from curate.policy import Policy
-from curate.types import Rating
+from curate.core.types import Rating
+from curate.policies.policy import Policy
 
 OTHERS_DRAWS = 3
 """Draws for each unsafe image in which other categories than the violated one are declared non-violating."""

@@ -11,19 +11,20 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Sample
 from curate.evaluation.gold import read_gold
-from curate.images import ImageRefused, decode
-from curate.policy import Policy
-from curate.settings import DatasetSettings, ModelSettings
+from curate.images.decoding import ImageRefused, decode
+from curate.policies.policy import Policy
+from curate.settings.dataset import DatasetSettings
+from curate.settings.model import ModelSettings
+from curate.settings.tune import DataSettings
 from curate.tuning.augment import Case
 from curate.tuning.cases import DEV, TRAIN, PolicyNamed, finished, make_cases, wants_rationale
 from curate.tuning.dataset import SplitWriter, rows_of, write_card
 from curate.tuning.gold_images import images_of
 from curate.tuning.rationales import COLUMNS, reason
-from curate.tuning.settings import DataSettings
 from curate.tuning.teacher import Teacher, unusable, write_rationales
-from curate.types import Sample
 
 JOURNAL = "rationales.jsonl"
 

@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Question, Rating
 from curate.evaluation.gold import Gold
-from curate.policy import NA_CODE, Policy
-from curate.policy_import import parse_policy_text
-from curate.prompts import question_for
-from curate.settings import ModelSettings
+from curate.judges.prompts import question_for
+from curate.judges.verdicts import fit_rationale, has_rationale
+from curate.policies.policy import NA_CODE, Policy
+from curate.policies.prompt_import import parse_policy_text
+from curate.settings.model import ModelSettings
+from curate.settings.tune import DataSettings
 from curate.tuning.augment import Case, augmented, balanced
 from curate.tuning.rationales import Texts, written
-from curate.tuning.settings import DataSettings
-from curate.types import Question, Rating
-from curate.verdicts import fit_rationale, has_rationale
 
 TRAIN, DEV = "train", "dev"
 SPLITS: Mapping[str, str] = {

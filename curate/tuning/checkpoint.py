@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from curate.core.errors import InputError
 from curate.engines.vllm_args import pixel_budget
-from curate.errors import InputError
-from curate.models import ARCHITECTURES, resolve_model_path
-from curate.settings import ModelSettings
+from curate.judges.checkpoints import ARCHITECTURES, resolve_model_path
+from curate.settings.model import ModelSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

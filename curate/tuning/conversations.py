@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curate.engines.chat import Layout
-from curate.prompts import render_policy
+from curate.judges.chat import Layout
+from curate.judges.prompts import render_policy
+from curate.judges.verdicts import format_answer
 from curate.tuning.augment import Case
 from curate.tuning.rationales import category_string
-from curate.verdicts import format_answer
 
 Messages = list[dict[str, Any]]
 

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.engines.chat import Layout
-from curate.errors import InputError
-from curate.prompts import render_policy
+from curate.core.errors import InputError
+from curate.core.types import Sample
+from curate.judges.chat import Layout
+from curate.judges.prompts import render_policy
 from curate.tuning.augment import Case
 from curate.tuning.conversations import messages_of
-from curate.types import Sample
 
 CARD = "README.md"
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from curate.engines.chat import Layout, prompt_text
-from curate.errors import InputError
-from curate.images import decode
-from curate.settings import DatasetSettings
+from curate.core.errors import InputError
+from curate.images.decoding import decode
+from curate.judges.chat import Layout, prompt_text
+from curate.judges.verdicts import ANSWER_PREFIX
+from curate.settings.dataset import DatasetSettings
 from curate.tuning.conversations import read_messages
 from curate.tuning.shared_prefix import split_prefix
 from curate.tuning.vary import varied
-from curate.verdicts import ANSWER_PREFIX
 
 IGNORED = -100
 """Label of positions without a loss."""
@@ -57,7 +57,7 @@ class Encoder:
 
     Args:
         processor: of the checkpoint, with the pixel budget applied.
-        architecture: a key of `curate.models.ARCHITECTURES`.
+        architecture: a key of `curate.judges.checkpoints.ARCHITECTURES`.
         layout: that the conversations must have.
         context: most tokens a row may have.
         vary: seed of the variations of rows that say which `draw` they are; None leaves all images as they are.

@@ -15,9 +15,9 @@ import torch
 import yaml
 from huggingface_hub import save_torch_state_dict
 
-from curate.models import checkpoint_dtype
-from curate.released_keys import released
-from curate.settings import ModelSettings
+from curate.judges.checkpoints import checkpoint_dtype
+from curate.judges.released_keys import released
+from curate.settings.model import ModelSettings
 from curate.tuning.checkpoint import Checkpoint
 
 ADAPTER_ARCHITECTURES = frozenset({"qwen2_5_vl", "llava", "llava_next"})

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import InputError
+from curate.core.errors import InputError
+from curate.core.types import Sample
 from curate.evaluation.gold import ALIASES
-from curate.planning import make_plan
-from curate.settings import DatasetSettings
-from curate.sources import source_for
+from curate.runs.plan import make_plan
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
-from curate.types import Sample
+from curate.sources.registry import source_for
 
 
 def dataset_of_gold(gold: str) -> DatasetSettings:

@@ -24,13 +24,13 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_scheduler
 
-from curate.errors import Drained
-from curate.interruption import drains
+from curate.core.errors import Drained
+from curate.processes.interruption import drains
+from curate.settings.tune import TuneSettings
 from curate.tuning.dataset import Conversations
 from curate.tuning.encoding import IGNORED, Batch, Encoder
 from curate.tuning.history import History, draw_curve
 from curate.tuning.order import Draws, grouped_order, training_order
-from curate.tuning.settings import TuneSettings
 from curate.tuning.shared_prefix import continued
 
 CHECKPOINTS = "checkpoints"

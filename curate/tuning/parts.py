@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from curate.errors import InputError
-from curate.tuning.settings import LoraSettings, TuneSettings
+from curate.core.errors import InputError
+from curate.settings.tune import LoraSettings, TuneSettings
 
 Part = Literal["language_model", "projector", "vision_tower"]
 

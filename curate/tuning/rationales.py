@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from curate.policy import NA_CODE, NA_NAME, Policy
+from curate.core.types import Rating
+from curate.policies.policy import NA_CODE, NA_NAME, Policy
 from curate.tuning.augment import Case
-from curate.types import Rating
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {"rationale": ("rationale",), "template": ("template", "rationale_template")}
 """Columns of a gold set, as `curate.evaluation.gold.read_gold` takes them."""

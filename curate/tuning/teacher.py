@@ -15,17 +15,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curate.engines import make_engine
+from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.core.errors import InputError, InvalidOutput
+from curate.core.types import Failure, Question, Rating, Sample
 from curate.engines.base import Engine, Payload
-from curate.errors import InputError, InvalidOutput
-from curate.preparing import Limits, PreparerPool
-from curate.settings import DatasetSettings, EngineSettings, ModelSettings
+from curate.engines.factory import make_engine
+from curate.judges.verdicts import parse_answer
+from curate.settings.dataset import DatasetSettings
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 from curate.tuning.augment import Case
 from curate.tuning.cases import question_of
 from curate.tuning.gold_images import images_of
 from curate.tuning.rationales import category_string
-from curate.types import Failure, Question, Rating, Sample
-from curate.verdicts import parse_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

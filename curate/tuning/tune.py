@@ -11,15 +11,15 @@ import torch
 import yaml
 from accelerate.utils import set_seed
 
-from curate.errors import InputError
-from curate.settings import ModelSettings
+from curate.core.errors import InputError
+from curate.settings.model import ModelSettings
+from curate.settings.tune import TuneSettings
 from curate.tuning.checkpoint import Checkpoint, load_checkpoint
 from curate.tuning.dataset import CARD, load
 from curate.tuning.encoding import Encoder
 from curate.tuning.export import ADAPTER_ARCHITECTURES, SETTINGS, write_adapter, write_model, write_settings
 from curate.tuning.loop import CHECKPOINTS, Loop
 from curate.tuning.parts import prepare
-from curate.tuning.settings import TuneSettings
 
 RECORD = "tune.yaml"
 CACHE = "cache"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curate.errors import InputError, ShardUnreadable
-from curate.open_store import open_store
-from curate.run_folder import RUN, load_run
-from curate.types import ShardRef
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import ShardRef
+from curate.runs.run_folder import RUN, load_run
+from curate.storage.factory import open_store
 from curate.verification.cards import Pointer, check_cards, read_pointers
 from curate.verification.commits import check_commit
 from curate.verification.deciding import check_decisions

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from curate.core.yaml_files import load_yaml
 from curate.filtering.manifest import CARD
-from curate.reading_yaml import load_yaml
-from curate.store import Store
+from curate.storage.store import Store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.types import Rating
+from curate.core.types import Rating
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder, Judged
 

@@ -12,19 +12,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.compaction.files import AnnotationFiles
-from curate.compaction.index import Index, Span, read_indexes
-from curate.errors import InputError
-from curate.ledger import Commit, annotation_name, commit_name, committed, read_commit
-from curate.policy import Policy
-from curate.prompts import question_for
-from curate.reading_yaml import load_yaml
-from curate.row_policies import FOLDER as POLICIES
-from curate.row_policies import file_of, read_policy
-from curate.run_folder import RUN, Run
-from curate.store import Store
-from curate.tables import SCHEMA
-from curate.types import ShardRef
+from curate.core.errors import InputError
+from curate.core.types import ShardRef
+from curate.core.yaml_files import load_yaml
+from curate.judges.prompts import question_for
+from curate.judges.row_policies import FOLDER as POLICIES
+from curate.judges.row_policies import file_of, read_policy
+from curate.policies.policy import Policy
+from curate.runs.annotation_table import SCHEMA
+from curate.runs.commits import Commit, annotation_name, commit_name, committed, read_commit
+from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.index import Index, Span, read_indexes
+from curate.runs.run_folder import RUN, Run
+from curate.storage.store import Store
 from curate.verification.evidence import Finding, Law
 
 COLUMNS = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from curate.ledger import Commit, annotation_name
+from curate.runs.commits import Commit, annotation_name
 from curate.verification.folder import Folder, read_commit_of
 from curate.verification.split_set import SplitSet
 

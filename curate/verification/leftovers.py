@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curate.filtering.manifest import read_manifests
-from curate.ledger import CLAIMS
-from curate.store import Store
+from curate.runs.claims import CLAIMS
+from curate.storage.store import Store
 from curate.verification.evidence import Checked, Evidence, Law, Note
 from curate.verification.folder import Folder
 from curate.verification.split_set import SplitSet

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.compaction.index import Index, Part, Span, is_of, parts_folder
-from curate.ledger import Commit, annotation_name
+from curate.runs.commits import Commit, annotation_name
+from curate.runs.compaction.index import Index, Part, Span, is_of, parts_folder
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder, read_commit_of
 

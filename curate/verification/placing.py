@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from curate.core.types import Status
 from curate.filtering.rules import CLEAN, FAILED
-from curate.store import Store
-from curate.types import Status
+from curate.storage.store import Store
 from curate.verification.evidence import Checked, Evidence, Finding, Law
 from curate.verification.folder import Judged
 from curate.verification.split_files import UNREADABLE, Placed, PlacedMembers, PlacedRow, read_split_file

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from curate.errors import InputError
-from curate.fingerprint import Fingerprint
-from curate.ledger import commit_name
-from curate.planning import plan_from_bytes
-from curate.row_policies import FOLDER as POLICIES
-from curate.run_folder import PLAN, RUN
-from curate.store import Store
+from curate.core.errors import InputError
+from curate.judges.row_policies import FOLDER as POLICIES
+from curate.runs.commits import commit_name
+from curate.runs.fingerprint import Fingerprint
+from curate.runs.plan import plan_from_bytes
+from curate.runs.run_folder import PLAN, RUN
+from curate.storage.store import Store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder
 

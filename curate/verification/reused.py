@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import polars as pl
 from polars.exceptions import PolarsError
 
-from curate.compaction.files import AnnotationFiles
-from curate.errors import InputError
-from curate.ledger import read_commit
-from curate.open_store import open_store
-from curate.types import Status
+from curate.core.errors import InputError
+from curate.core.types import Status
+from curate.runs.commits import read_commit
+from curate.runs.compaction.files import AnnotationFiles
+from curate.storage.factory import open_store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Judged
 

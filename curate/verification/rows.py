@@ -9,8 +9,8 @@ from functools import lru_cache
 import polars as pl
 import pyarrow as pa
 
-from curate.policy import BY_ROW
-from curate.types import Rating, Status
+from curate.core.types import Rating, Status
+from curate.policies.policy import BY_ROW
 from curate.verification.evidence import Checked, Evidence, Finding, Law
 from curate.verification.folder import Categories, Folder, Judged, frame_of
 

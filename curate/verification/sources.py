@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from curate.policy import BY_ROW
-from curate.row_policies import policy_of
-from curate.settings import DatasetSettings
-from curate.sources import source_for
+from curate.core.types import Damage, Sample
+from curate.judges.row_policies import policy_of
+from curate.policies.policy import BY_ROW
+from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken, unlimited
-from curate.types import Damage, Sample
+from curate.sources.registry import source_for
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Judged
 from curate.verification.split_files import Placed

@@ -19,10 +19,10 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.core.types import Sample
 from curate.sources.names import to_text
 from curate.sources.webdataset import key_and_suffix
-from curate.store import Store
-from curate.types import Sample
+from curate.storage.store import Store
 
 UNREADABLE = (tarfile.TarError, pa.ArrowException, OSError, ValueError)
 """What `read_split_file` raises where a file is damaged."""

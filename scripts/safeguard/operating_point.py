@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from curate.core.types import Rating
 from curate.tuning.encoding import Encoder
-from curate.types import Rating
 
 EXCEPTIONS = 0.92
 """Share of the policy exceptions that stay Safe, at least: a little more than is wanted of the safeguard."""

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from safetensors.torch import load_file
 from transformers import SiglipVisionConfig
 
-from curate.config import compose_policy
-from curate.policy import Policy
-from curate.prompts import render_policy
+from curate.cli.hydra_config import compose_policy
+from curate.judges.prompts import render_policy
+from curate.policies.policy import Policy
 from curate.testing import tiny_models
 from curate.tuning.augment import relax
 

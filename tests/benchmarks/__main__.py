@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from curate.console import configure
+from curate.console.output import configure
 from tests.benchmarks import table
 from tests.benchmarks.machine import describe
 from tests.benchmarks.measuring import Result

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from curate.settings import Settings
+from curate.settings.run import Settings
 from tests.benchmarks.judging import Verdicts, curate_job, differences, engine_environment, judge_settings
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.model_card import Loop, ModelCard

@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from curate.asking import questions_of
-from curate.config import compose_settings
+from curate.cli.hydra_config import compose_settings
 from curate.engines.base import Renderer
 from curate.engines.vllm_engine import VllmEngine
-from curate.images import decode, sha256_of
-from curate.settings import Settings
+from curate.images.decoding import decode, sha256_of
+from curate.judges.questions import questions_of
+from curate.settings.run import Settings
 from tests.benchmarks.contender_packages import load
 from tests.benchmarks.measuring import Ratio, Result, alternate, photograph
 

@@ -13,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from curate.asking import questions_of
-from curate.config import compose_settings
-from curate.preparing import Limits, prepare
-from curate.running import annotate, open_settings
-from curate.sources import source_for
+from curate.annotation.preprocess_pool import Limits, prepare
+from curate.cli.hydra_config import compose_settings
+from curate.judges.questions import questions_of
+from curate.pipeline.annotating import annotate
+from curate.pipeline.opening import open_settings
+from curate.sources.registry import source_for
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, photograph_tars, stopwatch
 from tests.benchmarks.stand_in import NAME, StandIn, built
 from tests.jobs import rows

@@ -16,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from curate.engines.dtype import BFLOAT16, FLOAT32
-from curate.models import resolve_model_path
+from curate.judges.checkpoints import resolve_model_path
 from tests.benchmarks.judging import Verdicts, curate_job, differences, judge_settings, mean_of, unlike
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, stopwatch
 from tests.benchmarks.pictures import sample_pictures, write_tars

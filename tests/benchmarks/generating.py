@@ -15,10 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from curate.errors import InvalidOutput
-from curate.settings import Settings
-from curate.types import Question, Rating
-from curate.verdicts import (
+from curate.core.errors import InvalidOutput
+from curate.core.types import Question, Rating
+from curate.judges.verdicts import (
     ANSWER_PREFIX,
     RATING_SUFFIX,
     answer_regex,
@@ -28,6 +27,7 @@ from curate.verdicts import (
     max_answer_tokens,
     parse_answer,
 )
+from curate.settings.run import Settings
 from tests.benchmarks.judging import Judged, question
 
 
@@ -46,7 +46,7 @@ class Generator:
         from vllm import LLM
 
         from curate.engines.vllm_args import engine_args
-        from curate.models import resolve_model_path
+        from curate.judges.checkpoints import resolve_model_path
 
         args = engine_args(settings.model, settings.engine, resolve_model_path(settings.model), cpu=True)
         # Priorities are curate's own: its second passes go first. Here all requests of a call are of one kind.
@@ -132,8 +132,8 @@ def prompt_of(settings: Settings, asked: Question) -> str:
     """The prompt that curate renders, as text."""
     from transformers import AutoProcessor
 
-    from curate.engines.chat import prompt_text
-    from curate.models import resolve_model_path
+    from curate.judges.chat import prompt_text
+    from curate.judges.checkpoints import resolve_model_path
 
     processor = AutoProcessor.from_pretrained(str(resolve_model_path(settings.model)))
     return prompt_text(processor, asked.text, settings.model.layout, "<image>")

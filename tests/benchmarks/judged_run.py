@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.config import compose_settings
-from curate.fingerprint import Fingerprint
-from curate.journal import ROW_GROUP
-from curate.ledger import Commit, annotation_name, commit_name
-from curate.planning import plan_of
-from curate.run_folder import open_run
-from curate.store import LocalStore
-from curate.tables import SCHEMA
-from curate.types import ShardRef
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import ShardRef
+from curate.runs.annotation_table import SCHEMA
+from curate.runs.commits import Commit, annotation_name, commit_name
+from curate.runs.fingerprint import Fingerprint
+from curate.runs.journal import ROW_GROUP
+from curate.runs.plan import plan_of
+from curate.runs.run_folder import open_run
+from curate.storage.local_store import LocalStore
 
 POLICY = "drawings"
 ROWS_PER_SHARD = 10_000
@@ -72,7 +72,7 @@ def _commit(shard: str, size: int) -> Commit:
 
 
 def _file(seed: int) -> bytes:
-    """An annotation file as `curate.journal` lays it out."""
+    """An annotation file as `curate.runs.journal` lays it out."""
     out = io.BytesIO()
     compression = {name: "none" if name == "shard" else "zstd" for name in SCHEMA.names}
     pq.write_table(_rows(np.random.default_rng(seed)), out, compression=compression, row_group_size=ROW_GROUP)

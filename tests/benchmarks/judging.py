@@ -11,13 +11,13 @@ from pathlib import Path
 
 import yaml
 
-from curate.asking import questions_of
-from curate.config import compose_settings
+from curate.cli.hydra_config import compose_settings
+from curate.core.types import Question
 from curate.engines import vllm_args
-from curate.policy import Policy
-from curate.running import settle_dtype
-from curate.settings import Settings
-from curate.types import Question
+from curate.judges.questions import questions_of
+from curate.pipeline.opening import settle_dtype
+from curate.policies.policy import Policy
+from curate.settings.run import Settings
 from tests.benchmarks.timed_job import Times, run_job
 from tests.jobs import rows
 

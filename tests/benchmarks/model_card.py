@@ -13,9 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from curate.models import resolve_model_path
-from curate.settings import Settings
-from curate.verdicts import ANSWER_PREFIX, max_answer_tokens
+from curate.judges.checkpoints import resolve_model_path
+from curate.judges.verdicts import ANSWER_PREFIX, max_answer_tokens
+from curate.settings.run import Settings
 from tests.benchmarks.generating import judged, prompt_of
 from tests.benchmarks.judging import Judged, question
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import webdataset
 from PIL import Image
 
-from curate.config import compose_settings
-from curate.images import ImageRefused, decode
-from curate.planning import make_plan
-from curate.sources import source_for
+from curate.cli.hydra_config import compose_settings
+from curate.images.decoding import ImageRefused, decode
+from curate.runs.plan import make_plan
+from curate.sources.registry import source_for
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from curate.settings import Settings
+from curate.settings.run import Settings
 from tests.benchmarks.generating import Asked, Generator
 from tests.benchmarks.judging import Judged
 

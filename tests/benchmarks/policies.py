@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from curate.policy import Policy
+from curate.policies.policy import Policy
 from curate.testing.tiny_models import Size, build
 from tests.benchmarks.judging import Verdicts, curate_job, judge_settings, mean_of, write_variants
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import webdataset
 from datasets import Image, load_dataset
 
-from curate.settings import DatasetSettings
-from curate.sources import source_for
+from curate.settings.dataset import DatasetSettings
+from curate.sources.registry import source_for
 from tests.benchmarks.measuring import Ratio, Result, alternate, photograph_tars
 
 SHARDS, EACH = 4, 250

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from curate.engines.vllm_args import engine_args
-from curate.models import resolve_model_path
-from curate.settings import Settings
-from curate.verdicts import ANSWER_PREFIX, answer_regex, max_answer_tokens
+from curate.judges.checkpoints import resolve_model_path
+from curate.judges.verdicts import ANSWER_PREFIX, answer_regex, max_answer_tokens
+from curate.settings.run import Settings
 from tests.benchmarks.generating import judged, prompt_of
 from tests.benchmarks.judging import Judged, engine_environment, question
 

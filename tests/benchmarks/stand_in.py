@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from curate.engines import ENGINES
+from curate.core.types import Answer, Question
 from curate.engines.base import Payload, RendererFactory
+from curate.engines.factory import ENGINES
+from curate.engines.fake import FakeEngine
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine
-from curate.settings import EngineSettings, ModelSettings
-from curate.testing.fake_engine import FakeEngine
-from curate.types import Answer, Question
+from curate.settings.engine import EngineSettings
+from curate.settings.model import ModelSettings
 
 NAME = "stand-in"
 

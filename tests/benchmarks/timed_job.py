@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from curate.core.types import Answer, Question
 from curate.engines.base import Engine, Payload, RendererFactory
-from curate.types import Answer, Question
 
 
 @dataclass
@@ -89,10 +89,11 @@ def main(overrides: list[str]) -> None:
     """Judge, and print the times."""
     times = Times()
     times.reached("Python started")
-    from curate.config import compose_settings
-    from curate.console import configure
-    from curate.engines import ENGINES
-    from curate.running import annotate, open_settings
+    from curate.cli.hydra_config import compose_settings
+    from curate.console.output import configure
+    from curate.engines.factory import ENGINES
+    from curate.pipeline.annotating import annotate
+    from curate.pipeline.opening import open_settings
 
     configure(verbose=False)
     times.reached("curate imported")

@@ -1,0 +1,254 @@
+"""From a sample to what the engine takes: hash, decode, render; and the pool in which that happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from time import perf_counter
+from types import TracebackType
+from typing import Protocol, Self
+
+from curate.core.errors import EngineDead, RequestRejected
+from curate.core.types import Failure, Question, Sample, Status, Unaskable
+from curate.engines.base import Payload, Renderer, RendererFactory
+from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
+from curate.processes.piped_process import WorkerDied, WorkerProcess
+from curate.settings.dataset import DatasetSettings
+
+TRIES = 2
+"""How often a sample may kill its worker: once may be somebody else's doing (out of memory), twice is its own."""
+
+
+_AT_HAND = 2
+"""Samples that a worker has at once: one in work, one in its pipe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How images are decoded.
+
+    Attributes:
+        max_bytes, max_pixels: images of more bytes or more pixels are not.
+        reduced: JPEGs are decoded no larger than the engine's renderer needs them.
+    """
+
+    max_bytes: int
+    max_pixels: int
+    reduced: bool = False
+
+    @classmethod
+    def of(cls, dataset: DatasetSettings) -> Self:
+        """Those of a data set."""
+        return cls(max_bytes=dataset.max_bytes, max_pixels=dataset.max_pixels, reduced=dataset.reduced_decoding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A sample ready for the engine, or not.
+
+    Attributes:
+        sha256: of the original bytes; None where there are none.
+        width, height: of the original in pixels, after orientation; None where the image was not decoded.
+        failure: why this image cannot be asked about at all; then there are no payloads.
+        payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
+        decode_seconds, render_seconds: what decoding, and rendering for all questions took.
+    """
+
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    failure: Failure | None = None
+    payloads: tuple[Payload | Failure, ...] = ()
+    decode_seconds: float = field(default=0.0, compare=False)
+    render_seconds: float = field(default=0.0, compare=False)
+
+
+def digest_of(sample: Sample) -> str | None:
+    """Hex SHA-256 of the sample's image; None where there is none."""
+    return sample.sha256 if sample.image is None else sample.sha256 or sha256_of(sample.image)
+
+
+def prepare(
+    sample: Sample, questions: tuple[Question | Unaskable, ...], renderer: Renderer, limits: Limits
+) -> Prepared:
+    """Hash and decode the image of `sample`, and render it for each question."""
+    started = perf_counter()
+    sha256 = digest_of(sample)
+    if sample.failure is not None:
+        return Prepared(sha256=sha256, failure=sample.failure)
+    if sample.image is None or sha256 is None:
+        return Prepared(failure=Failure(status=Status.MISSING_IMAGE, detail="the sample has no image"))
+    try:
+        needed = renderer.needed if limits.reduced else None
+        decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, needed=needed)
+    except ImageRefused as refused:
+        return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
+    decoded_at = perf_counter()
+    payloads = tuple(_render(decoded, sha256, question, renderer) for question in questions)
+    return Prepared(
+        sha256=sha256,
+        width=decoded.width,
+        height=decoded.height,
+        payloads=payloads,
+        decode_seconds=decoded_at - started,
+        render_seconds=perf_counter() - decoded_at,
+    )
+
+
+def _render(decoded: Decoded, sha256: str, question: Question | Unaskable, renderer: Renderer) -> Payload | Failure:
+    if isinstance(question, Unaskable):
+        return question.failure
+    try:
+        return renderer.render(decoded.image, sha256, question)
+    except RequestRejected as error:
+        return Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error))
+
+
+Job = tuple[Sample, tuple[Question | Unaskable, ...]] | None
+
+
+class Preparer:
+    """`prepare` with a renderer that is built when first needed, in the thread or process that uses it."""
+
+    def __init__(self, factory: RendererFactory, limits: Limits) -> None:
+        self._factory = factory
+        self._limits = limits
+        self._renderer: Renderer | None = None
+
+    def __call__(self, job: Job) -> Prepared | None:
+        """Prepare a sample; None builds the renderer only.
+
+        Raises:
+            CurateError: what the factory finds wrong, e.g. a model that is not there.
+        """
+        if self._renderer is None:
+            self._renderer = self._factory()
+        if job is None:
+            return None
+        sample, questions = job
+        return prepare(sample, questions, self._renderer, self._limits)
+
+
+class Pool(Protocol):
+    """Where samples are prepared."""
+
+    async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
+        """See `PreparerPool`."""
+        ...
+
+
+class PreparerPool:
+    """Prepares samples in worker processes, one sample at a time in each; an async context manager.
+
+    Decoding and rendering would serialise in threads, and decoders are C code that a hostile file may crash. With one
+    sample at a time, the sample that killed a process is known, and no other is touched. The next one waits in the
+    process's pipe already, so that it need not wait for the event loop in between.
+
+    Args:
+        factory: builds the renderer, once in each worker.
+        limits: of the images.
+        workers: number of processes; 0 means one thread of this process.
+        most: what `grow` may raise it to, where that is more.
+
+    Attributes:
+        lanes: samples that are prepared at once.
+    """
+
+    def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int, most: int = 0) -> None:
+        self.lanes = max(workers, 1)
+        self._preparer = Preparer(factory, limits)
+        self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
+        self._add([WorkerProcess(self._preparer) for _ in range(workers)])
+        self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
+        # More threads than places only wait for one. Whoever starts a process has to live as long as it: the kernel
+        # ends a process with the thread that started it.
+        threads = max(workers, most) * _AT_HAND if workers else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+        self._starters = ThreadPoolExecutor(max(1, most), thread_name_prefix="start-preparer")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def warm_up(self) -> None:
+        """Start all workers and build their renderers. Optional: otherwise each does so at its first sample.
+
+        Raises:
+            EngineDead: a worker died of it.
+            CurateError: as the factory raises.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self.lanes)))
+        except WorkerDied as error:
+            raise EngineDead(f"a worker process died while it loaded the image processor: {error}") from error
+
+    async def grow(self, more: int) -> None:
+        """Add `more` workers; returns once they take samples.
+
+        Raises:
+            WorkerDied: one ended while it loaded; the others are there.
+            CurateError: as the factory raises.
+        """
+        loop = asyncio.get_running_loop()
+        starts = (loop.run_in_executor(self._starters, self._add_process) for _ in range(more))
+        failures = [end for end in await asyncio.gather(*starts, return_exceptions=True) if end is not None]
+        self.lanes += more - len(failures)
+        if failures:
+            raise failures[0]
+
+    def _add_process(self) -> None:
+        process: WorkerProcess[Job, Prepared | None] = WorkerProcess(self._preparer)
+        process.ask(None)
+        self._add([process])
+
+    def _add(self, processes: Sequence[WorkerProcess[Job, Prepared | None]]) -> None:
+        """Each has its places, every process its first before any its second."""
+        for process in (*processes,) * _AT_HAND:
+            self._processes.put(process)
+
+    async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
+        """Prepare `sample` in the next free worker.
+
+        A sample that kills its worker again and again comes back as undecodable.
+
+        Raises:
+            CurateError: as the factory raises.
+        """
+        job = (replace(sample, sidecar={}, meta={}), questions)
+        loop = asyncio.get_running_loop()
+        for _ in range(TRIES):
+            try:
+                prepared = await loop.run_in_executor(self._threads, self._ask, job)
+            except WorkerDied as error:
+                reason = str(error)
+            else:
+                assert prepared is not None
+                return prepared
+        failure = Failure(status=Status.UNDECODABLE, detail=f"killed the decoder {TRIES} times: {reason}")
+        return Prepared(sha256=digest_of(sample), failure=failure)
+
+    async def close(self) -> None:
+        """Let samples in work finish, drop those that wait, and end all workers. Idempotent."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._starters.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._processes.empty():
+            self._processes.get().stop()  # once for each of its places: the first time counts
+
+    def _ask_process(self, job: Job) -> Prepared | None:
+        # Taken and put back inside one thread: a caller that is cancelled meanwhile leaves no reply unread.
+        process = self._processes.get()
+        try:
+            return process.ask(job)
+        finally:
+            self._processes.put(process)

@@ -1,0 +1,104 @@
+"""One shard's rows in one pass (a policy, or each row's own), from the opening of its journal to its commit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from curate.annotation.duplicates import Repeats
+from curate.core.types import Annotation, Damage, Rating, ShardRef
+from curate.runs.commits import Commit, annotation_name, commit_name
+from curate.runs.journal import Journal, read_rows
+from curate.runs.reopening import kept_name
+from curate.storage.store import Store
+
+_COUNTED = ["status", "rating", "category", "reused_from", "prompt_tokens", "cached_tokens", "output_tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What must agree for a row to count: it stands in the annotation file and in the commit."""
+
+    fingerprint: str
+    plan_hash: str
+    version: str | None
+
+    def metadata(self) -> dict[str, str]:
+        """As Parquet key-value metadata."""
+        return {"fingerprint": self.fingerprint, "plan_hash": self.plan_hash, "shard_version": self.version or ""}
+
+
+class Pass:
+    """One shard in one pass: which samples still need a row, and where rows go."""
+
+    def __init__(self, store: Store, shard: ShardRef, policy: str, identity: Identity) -> None:
+        self.policy = policy
+        self.identity = identity
+        self._store = store
+        self._shard = shard
+        self._kept_name = kept_name(policy, shard.id)
+        generation = store.read(self._kept_name) if store.exists(self._kept_name) else b""
+        checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
+        self.journal = Journal(store, policy, shard.id, checkpoint, identity.metadata())
+        self.start = self.journal.next_index
+        self.repeats = Repeats(self.journal.rows())
+        self._kept = self._keep() if generation else iter(())
+        self._next_kept = next(self._kept, None)
+
+    def kept(self, index: int) -> Annotation | None:
+        """The row that an earlier run gave sample `index`, where it is not to be judged again; ask in order."""
+        while self._next_kept is not None and self._next_kept.index < index:
+            self._next_kept = next(self._kept, None)
+        row = self._next_kept
+        return row if row is not None and row.index == index else None
+
+    def publish(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
+        """Publish the annotation file, commit it, and delete what led to it.
+
+        The commit is made from the file that stands, which may be another worker's.
+        """
+        self.journal.publish()
+        commit = self._commit(damage, worker, seconds)
+        self._store.create(commit_name(commit.policy, commit.shard), commit.to_json())
+        self.journal.discard()
+        self._store.delete(self._kept_name)
+        return commit
+
+    def _keep(self) -> Iterator[Annotation]:
+        return read_rows(self._store.open(self._kept_name))
+
+    def _commit(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
+        name = annotation_name(self.policy, self._shard.id)
+        with self._store.open(name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+            file.seek(0)
+            table = pq.read_table(file, columns=_COUNTED)
+        rows = table.to_pydict()
+        unsafe = [c for r, c in zip(rows["rating"], rows["category"], strict=True) if r == Rating.UNSAFE]
+        return Commit(
+            shard=self._shard.id,
+            policy=self.policy,
+            fingerprint=self.identity.fingerprint,
+            plan_hash=self.identity.plan_hash,
+            rows=table.num_rows,
+            statuses=_counts(rows["status"]),
+            ratings=_counts(r for r in rows["rating"] if r),
+            categories=_counts(unsafe),
+            sha256=digest,
+            file_bytes=size,
+            version=self.identity.version,
+            damage=damage,
+            worker=worker,
+            seconds=seconds,
+            reused=sum(origin is not None for origin in rows["reused_from"]),
+            tokens={n.removesuffix("_tokens"): sum(v or 0 for v in rows[n]) for n in _COUNTED if n.endswith("_tokens")},
+        )
+
+
+def _counts(values: Iterator[str] | list[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))

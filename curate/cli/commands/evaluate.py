@@ -1,0 +1,228 @@
+"""Measures any annotations against a gold set and writes metrics.json, evaluation.md, plots and filter rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from curate.cli.argument_hints import takes
+from curate.console.output import say
+from curate.core.calibration import Method, save_calibration
+from curate.core.errors import ExitCode, InputError
+from curate.evaluation.assess import Assessment, assess
+from curate.evaluation.compare import compare
+from curate.evaluation.document import write_metrics
+from curate.evaluation.gold import Gold, read_gold
+from curate.evaluation.origin import read_origin
+from curate.evaluation.outcomes import Outcomes, join
+from curate.evaluation.plots import write_plots
+from curate.evaluation.predictions import distinct_names, is_run, read_predictions
+from curate.evaluation.report_md import render, score_table
+from curate.evaluation.thresholds import Target, write_filter
+from curate.storage.factory import is_url, open_store
+
+SUMMARY = "metrics of any annotations against a gold set"
+EXAMPLE = "evaluate predictions=runs/mine gold=gold.csv recall=0.95"
+ARGUMENTS = """
+predictions=FILE_OR_DIR   a run's folder or URL, or a table; several (comma list or repeated) are compared to the first
+gold=FILE_OR_DIR          a table, an image folder rating/category/image, or datasets:NAME
+output.dir=DIR            where to write; beside the predictions if not given
+policy=NAME               judge the rows of this policy, joined by key alone
+recall=0.95               choose thresholds that reach this recall, and write them as filter files
+cost_fn=5                 or those with the least total cost of missed images, of which one costs this
+cost_fp=1                 and of falsely flagged images, of which one costs this
+calibration=auto|isotonic|platt
+                          how probabilities are calibrated
+calibrated=true|false     choose thresholds on calibrated probabilities; the filter files carry the calibration
+unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
+"""
+
+_METHODS: Mapping[str, Method | None] = {"auto": None, "isotonic": "isotonic", "platt": "platt"}
+_KNOWN = tuple(takes(ARGUMENTS, "").own)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for on the command line."""
+
+    predictions: tuple[str, ...]
+    gold: str
+    folder: str
+    policy: str | None
+    target: Target | None
+    method: Method | None
+    on_calibrated: bool
+    unlabelled: str | None
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Evaluate, write the files, print the table.
+
+    Raises:
+        InputError: an argument or a file is wrong; one line.
+    """
+    request = parse(argv)
+    _require_extra()
+    gold = read_gold(request.gold)
+    assessments = _assess_all(request, gold)
+    with _folder(request.folder) as folder:
+        written = _write(folder, gold, assessments)
+    say(score_table(assessments), "", f"{request.folder}: {', '.join(path.name for path in written)}")
+    return ExitCode.DONE
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The request behind `key=value` arguments; predictions may be repeated or a comma list.
+
+    Raises:
+        InputError: an argument is unknown, incomplete, no number, or missing.
+    """
+    given: dict[str, str] = {}
+    predictions: list[str] = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        if key not in _KNOWN or not equals or not value:
+            raise InputError(f"{argument}: not an argument of evaluate; give {', '.join(f'{k}=' for k in _KNOWN)}")
+        if key == "predictions":
+            predictions += [item for item in value.split(",") if item]
+        given[key] = value
+    if not predictions or "gold" not in given:
+        raise InputError(f"evaluate: needs predictions= and gold=, as in: python -m curate {EXAMPLE}")
+    if "unlabelled" in given and len(predictions) > 1:
+        raise InputError("unlabelled: is corrected for the errors of one safeguard; give its predictions alone")
+    target, on_calibrated = _target(given), _flag("calibrated", given)
+    if on_calibrated and target is None:
+        raise InputError("calibrated: says what thresholds are chosen on; give recall=, or cost_fn= and cost_fp=, too")
+    beside = predictions[0] if is_run(predictions[0]) else str(Path(predictions[0]).parent)
+    return Request(
+        predictions=tuple(predictions),
+        gold=given["gold"],
+        folder=given.get("output.dir", beside),
+        policy=given.get("policy"),
+        target=target,
+        method=_method(given.get("calibration", "auto")),
+        on_calibrated=on_calibrated,
+        unlabelled=given.get("unlabelled"),
+    )
+
+
+def _target(given: Mapping[str, str]) -> Target | None:
+    costs = [key for key in ("cost_fn", "cost_fp") if key in given]
+    if "recall" in given:
+        recall = _number("recall", given["recall"])
+        if costs or not 0 < recall <= 1:
+            raise InputError(f"recall={given['recall']}: give a number above 0 and up to 1, and no costs beside it")
+        return Target(recall=recall)
+    if not costs:
+        return None
+    if len(costs) == 1:
+        raise InputError(f"{costs[0]}: costs come in pairs; give both cost_fn= and cost_fp=")
+    return Target(cost_fn=_cost("cost_fn", given), cost_fp=_cost("cost_fp", given))
+
+
+def _cost(key: str, given: Mapping[str, str]) -> float:
+    value = _number(key, given[key])
+    if not 0 < value < float("inf"):
+        raise InputError(f"{key}={given[key]}: a cost is a number above 0")
+    return value
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{key}={text}: not a number") from error
+
+
+def _flag(key: str, given: Mapping[str, str]) -> bool:
+    text = given.get(key, "false")
+    if text not in ("true", "false"):
+        raise InputError(f"{key}={text}: give true or false")
+    return text == "true"
+
+
+def _method(text: str) -> Method | None:
+    if text not in _METHODS:
+        raise InputError(f"calibration={text}: choose one of {', '.join(_METHODS)}")
+    return _METHODS[text]
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("sklearn", "scipy", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"evaluate: {', '.join(missing)} not installed; pip install 'curate[tune]'")
+
+
+def _assess_all(request: Request, gold: Gold) -> list[Assessment]:
+    unlabelled = None if request.unlabelled is None else _read_unlabelled(request.unlabelled, request.policy)
+    return [
+        assess(
+            name,
+            _outcomes(request, gold, path),
+            method=request.method,
+            target=request.target,
+            on_calibrated=request.on_calibrated,
+            origin=read_origin(path, request.policy),
+            unlabelled=unlabelled,
+        )
+        for name, path in zip(distinct_names(request.predictions), request.predictions, strict=True)
+    ]
+
+
+def _outcomes(request: Request, gold: Gold, path: str) -> Outcomes:
+    return join(gold, read_predictions(path, request.policy), by_policy=request.policy is None)
+
+
+def _read_unlabelled(path: str, policy: str | None) -> pl.DataFrame:
+    rows = read_predictions(path, policy)
+    policies = rows["policy"].drop_nulls().unique().sort()
+    if len(policies) > 1:
+        raise InputError(f"{path}: holds the policies {', '.join(policies)}; choose one with policy={policies[0]}")
+    return rows
+
+
+@contextmanager
+def _folder(place: str) -> Iterator[Path]:
+    """A folder of this machine to write into; at the end what is in it goes to `place`, where that is a URL."""
+    if not is_url(place):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        yield Path(place)
+        return
+    with TemporaryDirectory(prefix="curate-evaluate-") as name:
+        yield Path(name)
+        store = open_store(place)
+        for path in sorted(Path(name).iterdir()):
+            store.replace(path.name, path.read_bytes())
+
+
+def _write(folder: Path, gold: Gold, assessments: Sequence[Assessment]) -> list[Path]:
+    first = assessments[0]
+    differences = [compare((first.name, first.outcomes), (a.name, a.outcomes)) for a in assessments[1:]]
+    metrics, report = folder / "metrics.json", folder / "evaluation.md"
+    write_metrics(gold, assessments, differences, metrics)
+    report.write_text(render(gold, assessments, differences), encoding="utf-8")
+    written = [metrics, report, *write_plots(assessments, folder)]
+    for assessment in assessments:
+        suffix = f".{assessment.name.replace('/', '-')}" if len(assessments) > 1 else ""
+        written += _write_rules(assessment, folder, suffix)
+    return written
+
+
+def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> list[Path]:
+    """The files that `run` and `filter` read."""
+    written = []
+    if assessment.reliability and assessment.reliability.fitted:
+        written.append(folder / f"calibration{suffix}.json")
+        save_calibration(assessment.reliability.fitted, written[-1])
+    if assessment.points:
+        points = assessment.points
+        for name, point in (("filter", points.common), ("filter-by-category", points.by_category)):
+            written.append(folder / f"{name}{suffix}.yaml")
+            write_filter(point, points.target, written[-1], points.calibration)
+    return written

@@ -1,0 +1,58 @@
+"""Plan, annotate, filter, and write the card; run it again after any interruption and it goes on.
+
+`dataset.limit=N` judges the first N samples; `retry=[engine_failure,...]` judges rows of those statuses again;
+`policies=[a,b]` judges every image under several policies; `extend=true` accepts new shards in the same folder.
+"""
+
+from __future__ import annotations
+
+import time
+
+from curate.cli.commands.annotate import refuse_unreadable
+from curate.cli.commands.filter import split
+from curate.cli.hydra_config import compose_settings
+from curate.cli.remarks import remarks
+from curate.console.output import say
+from curate.console.phases import phase
+from curate.console.screen import Screen
+from curate.core.errors import ExitCode
+from curate.pipeline.annotating import annotate, reopen_for_retry, unfinished
+from curate.pipeline.opening import open_settings
+from curate.runs.commits import any_committed
+from curate.runs.disagreement import Disagreement
+from curate.summary.summary import View, summary
+
+SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
+EXAMPLE = "run +dataset=laion_subset"
+SETTINGS = "all"
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Run the whole job.
+
+    Raises:
+        CurateError: with the exit code of its kind; whatever was finished stays and the next run goes on from it.
+    """
+    started = time.monotonic()
+    run = open_settings(compose_settings(argv))
+    again = reopen_for_retry(run)
+    left = unfinished(run)
+    if left:
+        say(f"{left} of {len(run.plan.shards)} shards to judge under {', '.join(run.settings.passes)}")
+        say(*remarks(run.settings))
+    if again:
+        say(f"{again} rows to judge again")
+    outcome = annotate(run)
+    if not any_committed(run.store, run.settings.passes):
+        refuse_unreadable(outcome)
+    result = split(run, run.settings.filter)
+    screen = Screen()
+    with phase("summing up"):
+        known = [Disagreement(**one) for one in result.differences] or None
+        view = View(width=screen.width, pictures=screen.pictures, arguments=argv, differences=known)
+        rows = list(summary(run, result.splits, view))
+    screen.show(*rows)
+    if not left:
+        say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")
+    refuse_unreadable(outcome)
+    return ExitCode.DONE

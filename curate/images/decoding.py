@@ -1,0 +1,261 @@
+"""Bytes to an upright 8-bit RGB picture, or the reason why not.
+
+Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the
+six formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
+keeps a ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a
+picture above it is refused as `too_many_pixels` even where `max_pixels` is higher.
+
+Colour profiles are not applied: safeguards are trained on pictures opened without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Transpose
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from curate.core.types import Failure, Status
+from curate.images.jpeg_reduction import Needed
+
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "jpg": JpegImageFile,
+    "png": PngImageFile,
+    "webp": WebPImageFile,
+    "gif": GifImageFile,
+    "bmp": BmpImageFile,
+    "tif": TiffImageFile,
+}
+
+_MAGIC = {
+    "jpg": (b"\xff\xd8\xff",),
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+}
+
+_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+"""Sizes of the header behind "BM", two letters that any text may start with."""
+
+# What Pillow's plugins raise on broken files while they open and load. The first five came out of half a million
+# mutated files of all six formats (tests/test_images.py keeps looking), the others were read in the plugins' code.
+# This is the one place where a wide tuple is right: each of them means that these bytes are no picture.
+_BROKEN = (
+    OSError,  # truncated data, a decoder's error code
+    SyntaxError,  # "not identified by this plugin", broken PNG chunks
+    ValueError,  # impossible dimensions, a tile outside the image, oversized text chunks, EXIF that is no hex
+    TypeError,  # a TIFF tag of a type that the plugin did not expect
+    AssertionError,  # Pillow's own assumptions about a file
+    AttributeError,  # an absent TIFF tag used as a value
+    LookupError,  # index out of a short buffer, unknown tag or mode
+    ArithmeticError,  # zero denominators, numbers beyond a C integer
+    EOFError,  # no first frame
+    MemoryError,  # sizes that no allocator grants
+    struct.error,  # headers cut off
+    zlib.error,  # compressed PNG chunks
+)
+
+_STEPS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+"""16 bits to the nearest of 8."""
+
+_WHITE_POINTS = {"i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}
+
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+_TURNED = frozenset({5, 6, 7, 8})
+"""Orientations that exchange width and height."""
+
+
+class ImageRefused(Exception):
+    """These bytes are not judged; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type[ImageRefused], tuple[Failure]]:
+        return ImageRefused, (self.failure,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """An upright RGB image without metadata; width and height in pixels, of the original after orientation."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def sha256_of(image: bytes) -> str:
+    """Hex SHA-256 of the original bytes."""
+    return hashlib.sha256(image).hexdigest()
+
+
+def sniff_format(image: bytes) -> str | None:
+    """File extension ("jpg", "png", "webp", "gif", "bmp", "tif") by magic bytes; None if it is none of them."""
+    for extension, magics in _MAGIC.items():
+        if image.startswith(magics):
+            return extension
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "webp"
+    if image[:2] == b"BM" and int.from_bytes(image[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    return None
+
+
+def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | None = None) -> Decoded:
+    """Decode a picture fully: first frame, EXIF orientation applied, alpha over white, 8-bit RGB.
+
+    Args:
+        image: the original bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF.
+        max_bytes: more bytes than this are refused unread.
+        max_pixels: more pixels than this, as the header declares them, are refused before decoding.
+        needed: a JPEG may be decoded smaller, as long as it keeps this; None decodes all pixels.
+
+    Raises:
+        ImageRefused: with status undecodable, too_many_bytes, unsupported_format or too_many_pixels.
+    """
+    if not image:
+        raise _refusal(Status.UNDECODABLE, "empty file")
+    if len(image) > max_bytes:
+        raise _refusal(Status.TOO_MANY_BYTES, f"{len(image)} bytes, limit {max_bytes}")
+    extension = sniff_format(image)
+    if extension is None:
+        raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
+    picture, (width, height) = _load(_PLUGINS[extension], image, max_pixels, needed)
+    orientation = _orientation(picture)
+    rgb = _upright(_to_rgb(picture), orientation)
+    rgb.info.clear()
+    if orientation in _TURNED:
+        width, height = height, width
+    return Decoded(image=rgb, width=width, height=height)
+
+
+def _refusal(status: Status, detail: str) -> ImageRefused:
+    return ImageRefused(Failure(status=status, detail=" ".join(detail.split())[:300]))
+
+
+def _load(
+    plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int, needed: Needed | None
+) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+    """The decoded picture, and its size without reduction."""
+    # A library that sets this would have us judge grey bars. It is set and not restored: False is Pillow's default, and
+    # restoring would race with other threads.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        picture = plugin(io.BytesIO(data))
+        _check_pixels(picture, max_pixels)
+        _scale_transparent_colour(picture)
+        full = _reduce(picture, needed)
+        picture.load()
+    except Image.DecompressionBombError as error:
+        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
+    except _BROKEN as error:
+        raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+    return picture, full or picture.size
+
+
+def _reduce(picture: ImageFile.ImageFile, needed: Needed | None) -> tuple[int, int] | None:
+    """Have a JPEG decoded no larger than needed; its full size where that is smaller, else None."""
+    width, height = picture.size
+    by = needed.reduction(width, height) if needed and isinstance(picture, JpegImageFile) else 1
+    if by == 1:
+        return None
+    picture.draft(None, (width // by, height // by))
+    return width, height
+
+
+def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:
+    width, height = picture.size
+    if isinstance(picture, TiffImageFile):
+        # A tile may be declared larger than the image it belongs to, and is allocated as a whole.
+        width = max(width, _tag(picture, ExifTags.Base.TileWidth))
+        height = max(height, _tag(picture, ExifTags.Base.TileLength))
+    if width * height > max_pixels:
+        raise _refusal(Status.TOO_MANY_PIXELS, f"{width} x {height} pixels, limit {max_pixels}")
+
+
+def _scale_transparent_colour(picture: ImageFile.ImageFile) -> None:
+    """Bring a PNG's transparent colour to the 8 bits that Pillow scales the samples to."""
+    key = picture.info.get("transparency")
+    layout = picture.tile[0].args if picture.tile else None
+    if layout in ("L;2", "L;4") and isinstance(key, int):
+        picture.info["transparency"] = key * (85 if layout == "L;2" else 17)
+    elif layout == "RGB;16B" and isinstance(key, tuple):
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _tag(picture: TiffImageFile, tag: int) -> int:
+    value = picture.tag_v2.get(tag, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _orientation(picture: ImageFile.ImageFile) -> int:
+    """EXIF orientation, 1 (upright) where the EXIF block is missing or broken. Pillow has turned TIFFs already."""
+    if isinstance(picture, TiffImageFile):
+        return 1
+    try:
+        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        picture = _to_8_bit(picture)
+    elif picture.mode == "La":  # premultiplied grey, which Pillow turns into "LA" only
+        picture = picture.convert("LA")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    with_alpha = picture.convert("RGBA")
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(with_alpha, mask=with_alpha.getchannel("A"))
+    return white
+
+
+def _to_8_bit(picture: Image.Image) -> Image.Image:
+    """Grey image "L" (or "LA", where one value stands for transparent) of one with 16 or 32 bits a pixel."""
+    values = np.asarray(picture)
+    grey = Image.fromarray(_STEPS[values] if picture.mode.startswith("I;16") else _stretched(values))
+    key = picture.info.get("transparency")
+    if not isinstance(key, int):
+        return grey
+    return Image.merge("LA", (grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """8-bit version of 32-bit integers or floats, which carry no white point in the file.
+
+    White is the smallest of what writers use (1 for floats, 255, 65535) that holds all values; where none does, the
+    values' own extremes become black and white. Infinities count as the extremes, NaN as black.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    usual = [white for white in _WHITE_POINTS[values.dtype.kind] if low >= 0 and high <= white]
+    black, white = (0.0, usual[0]) if usual else (low, max(high, low + 1.0))
+    numbers = np.nan_to_num(values.astype(np.float64), nan=black, posinf=white, neginf=black)
+    return (((numbers - black) / (white - black)).clip(0, 1) * 255).round().astype(np.uint8)

