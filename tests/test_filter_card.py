@@ -17,7 +17,7 @@ from PIL import Image
 from curate.cards.card import publish_cards
 from curate.core.types import Rating
 from curate.filtering import write_parquet as parquet_format
-from curate.filtering.setup import prepare
+from curate.filtering.stage import prepare
 from curate.settings.filter import FilterSettings
 from curate.storage.local_store import LocalStore
 from tests.filtering_cases import MODEL, Case, by_number, commit, judged, laion_members, write_parquet, write_tar

@@ -10,7 +10,7 @@ import pytest
 from curate.cli.hydra_config import compose_filter, group_names
 from curate.cli.program import main
 from curate.core.errors import ExitCode
-from curate.filtering.setup import check_settings
+from curate.filtering.stage import check_settings
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from tests.filtering_cases import DEFAULT_RULES, policy

@@ -19,7 +19,7 @@ from curate.cli.hydra_config import compose_settings
 from curate.cli.program import main
 from curate.core.package_files import packaged
 from curate.judges.prompts import question_for
-from curate.judges.questions import asked_in_general
+from curate.judges.questions import questions_in_general
 from curate.runs.fingerprint import fingerprint
 from curate.settings.config_groups import group_names
 
@@ -51,7 +51,7 @@ def fingerprints() -> dict[str, str]:
         more = ["model.path=anywhere"] if name == "local" else []
         for choice in (*(f"policy={p}" for p in group_names("policy")), "dataset.policy_column=policy"):
             settings = compose_settings([DATA, f"model={name}", choice, *more])
-            (question,) = asked_in_general(settings)
+            (question,) = questions_in_general(settings)
             known = {"weights": "golden"}
             found[f"{name} {choice}"] = fingerprint(
                 question, settings.model, known, settings.engine, settings.dataset, own_dtype=None

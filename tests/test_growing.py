@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from curate.annotation import autoscale
-from curate.annotation.autoscale import Standing, grow_while_starved, is_starved
-from curate.annotation.instrumented import MeteredEngine, MeteredPool
-from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.annotation.autoscale import QueueLengths, add_workers_while_starved, is_starved
+from curate.annotation.instrumented import InstrumentedEngine, InstrumentedPool
+from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.core.types import Answer, Question, Sample
 from curate.engines.base import Payload
 from curate.engines.fake import FakeEngine
@@ -63,11 +63,11 @@ class Factory:
 @pytest.mark.parametrize(
     ("before", "now", "starved"),
     [
-        (Standing(waiting=120, asked=0), Standing(waiting=120, asked=1), True),
-        (Standing(waiting=120, asked=10), Standing(waiting=119.5, asked=10), True),
-        (Standing(waiting=120, asked=0), Standing(waiting=90, asked=30), False),  # the engine is being filled
-        (Standing(waiting=40, asked=80), Standing(waiting=45, asked=75), False),  # it has more than enough
-        (Standing(waiting=0.5, asked=0), Standing(waiting=0.9, asked=0), False),  # reading is slow
+        (QueueLengths(waiting=120, asked=0), QueueLengths(waiting=120, asked=1), True),
+        (QueueLengths(waiting=120, asked=10), QueueLengths(waiting=119.5, asked=10), True),
+        (QueueLengths(waiting=120, asked=0), QueueLengths(waiting=90, asked=30), False),  # the engine is being filled
+        (QueueLengths(waiting=40, asked=80), QueueLengths(waiting=45, asked=75), False),  # it has more than enough
+        (QueueLengths(waiting=0.5, asked=0), QueueLengths(waiting=0.9, asked=0), False),  # reading is slow
     ],
 )
 def test_starved_is_a_line_before_the_preparers_that_stays(before, now, starved):
@@ -105,22 +105,22 @@ class Scene:
     engine: FakeEngine | FullEngine = field(default_factory=fast_engine)
     meter: Meter = field(default_factory=Meter)
     pids: set[str] = field(default_factory=set)
-    lanes: int = 0
+    workers: int = 0
 
     async def until(self, done, *, begun=lambda: True) -> None:
         """Feed until `done`, unless that hangs; what may add processes looks on once it has `begun`."""
-        metered = MeteredEngine(self.engine, self.meter)
-        async with PreparerPool(self.factory, LIMITS, workers=1, most=self.most) as pool:
+        metered = InstrumentedEngine(self.engine, self.meter)
+        async with PreprocessPool(self.factory, LIMITS, workers=1, most=self.most) as pool:
             self.meter.levels[Gauge.PREPARERS].change(1)
-            prepare = MeteredPool(pool, self.meter)
+            prepare = InstrumentedPool(pool, self.meter)
             feeders = [asyncio.create_task(self._feed(prepare, metered)) for _ in range(IN_FLIGHT)]
             await _wait(begun)
-            growth = asyncio.create_task(grow_while_starved(pool, self.meter, self.most, window=0.1))
+            growth = asyncio.create_task(add_workers_while_starved(pool, self.meter, self.most, window=0.1))
             await _wait(lambda: done(growth))
             for task in (*feeders, growth):
                 task.cancel()
             await asyncio.gather(*feeders, growth, return_exceptions=True)
-            self.lanes = pool.lanes
+            self.workers = pool.workers
 
     async def _feed(self, pool, engine) -> None:
         while True:
@@ -140,7 +140,7 @@ async def _wait(met) -> None:
 def test_processes_are_added_up_to_the_most_while_the_engine_waits_for_them():
     scene = Scene(Factory(0.05), most=3)
     asyncio.run(scene.until(lambda growth: growth.done() and len(scene.pids) == 3))
-    assert (scene.lanes, len(scene.pids)) == (3, 3)
+    assert (scene.workers, len(scene.pids)) == (3, 3)
     assert scene.meter.levels[Gauge.PREPARERS].value == 3
     assert not any(psutil.pid_exists(int(pid)) for pid in scene.pids)
 
@@ -152,15 +152,15 @@ def test_none_is_added_while_the_engine_has_enough(monkeypatch):
     scene = Scene(Factory(0.0), most=3, engine=engine)
     asyncio.run(scene.until(lambda growth: len(looks) > 5, begun=lambda: engine.answered > 0))
     assert len(looks) > 5
-    assert (scene.lanes, len(scene.pids)) == (1, 1)
+    assert (scene.workers, len(scene.pids)) == (1, 1)
 
 
-def count_looks(monkeypatch) -> list[Standing]:
-    """What `grow_while_starved` will have seen."""
+def count_looks(monkeypatch) -> list[QueueLengths]:
+    """What `add_workers_while_starved` will have seen."""
     seen = []
     look = autoscale._look
 
-    async def counted(meter, window) -> Standing:
+    async def counted(meter, window) -> QueueLengths:
         seen.append(await look(meter, window))
         return seen[-1]
 
@@ -172,7 +172,7 @@ def count_looks(monkeypatch) -> list[Standing]:
 def test_it_stays_with_what_there_is_where_another_process_cannot_load(tmp_path):
     scene = Scene(Factory(0.05, ends=str(tmp_path / "one-is-there")), most=4)
     asyncio.run(scene.until(lambda growth: growth.done()))
-    assert (scene.lanes, len(scene.pids)) == (1, 1)
+    assert (scene.workers, len(scene.pids)) == (1, 1)
 
 
 def test_one_core_is_left_to_the_engine(monkeypatch):

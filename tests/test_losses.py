@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from curate.annotation import reorder_buffer
-from curate.annotation.reorder_buffer import BACKLOG, PATIENCE_SECONDS, Backlog, Window
+from curate.annotation.reorder_buffer import BACKLOG, PATIENCE_SECONDS, Backlog, ReorderBuffer
 from curate.runs import journal
 from tests.jobs import environment, fake_run, picture, rows, write_tar
 from tests.waiting import HANG_SECONDS, wait_until
@@ -103,7 +103,7 @@ def test_nothing_begins_while_what_is_finished_waits_for_half_a_minute(clock: Si
         slow, quick = asyncio.Event(), asyncio.Event()
         quick.set()
         backlog = Backlog(in_flight=4)
-        one: Window[int] = Window(backlog)
+        one: ReorderBuffer[int] = ReorderBuffer(backlog)
         one.begin(comes_to(0, slow))
         clock.now = 100.0
         await asyncio.sleep(0)
@@ -127,8 +127,8 @@ def test_nothing_begins_while_what_is_finished_waits_for_half_a_minute(clock: Si
 def test_nothing_begins_while_too_much_is_begun_over_all_shards():
     async def judge() -> None:
         backlog = Backlog(in_flight=4)
-        mine: Window[int] = Window(backlog)
-        others: Window[int] = Window(backlog)
+        mine: ReorderBuffer[int] = ReorderBuffer(backlog)
+        others: ReorderBuffer[int] = ReorderBuffer(backlog)
         mine.begin(comes_to(0, asyncio.Event()))
         for _ in range(BACKLOG - 2):
             others.begin(comes_to(0, asyncio.Event()))

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from curate.annotation import run_worker
-from curate.annotation.instrumented import MeteredEngine
+from curate.annotation.instrumented import InstrumentedEngine
 from curate.cli.commands import annotate as annotate_command
 from curate.cli.commands import run as run_command
 from curate.cli.hydra_config import compose_settings
@@ -26,7 +26,7 @@ from curate.settings.engine import EngineSettings
 from curate.settings.model import ModelSettings
 from curate.storage.local_store import LocalStore
 from curate.telemetry.meter import Level, Meter
-from curate.telemetry.metrics import Gauge, Metrics, Stage
+from curate.telemetry.metrics import Gauge, Metrics, Step
 from curate.telemetry.metrics_files import SECONDS, TOTAL, WORKERS, read_metrics, setup_of, write_total
 from curate.telemetry.throughput import pace
 from tests.jobs import fake_run, write_tar
@@ -86,7 +86,7 @@ def test_sums_add_up_and_maxima_do_not():
     assert both.rate == 4.0
     assert both.waited_share == 0.2
     assert both.mean(Gauge.ENGINE) == 2.0
-    assert both.each(Stage.WRITE) == 3 / 40
+    assert both.each(Step.WRITE) == 3 / 40
     assert Metrics() + ONE == ONE
 
 
@@ -145,7 +145,7 @@ def test_the_engine_waited_no_longer_than_it_counts_itself_and_no_less_than_it_w
     """An answer reaches us after the engine is free, which a busy machine delays: that much less is seen."""
     meter = Meter()
     engine = FakeEngine(ModelSettings(name="fake", path="fake"), EngineSettings(name="fake", args={"rate": 200}))
-    metered = MeteredEngine(engine, meter)
+    metered = InstrumentedEngine(engine, meter)
     payload = Payload(data="00", nbytes=2, prompt_tokens=1)
 
     async def scenario():
@@ -169,7 +169,7 @@ def test_an_engine_that_is_fed_slowly_waits(shards, tmp_path, monkeypatch):
     metrics = read_metrics(run.store)
     assert metrics.engine["busy_seconds"] < metrics.waited <= metrics.engine["idle_seconds"]
     assert metrics.limit == "preparation"
-    assert metrics.each(Stage.RENDER) >= 0.03
+    assert metrics.each(Step.RENDER) >= 0.03
 
 
 def test_every_stage_and_queue_of_a_run_is_measured(shards, tmp_path):
@@ -178,8 +178,8 @@ def test_every_stage_and_queue_of_a_run_is_measured(shards, tmp_path):
     metrics = read_metrics(run.store)
     assert metrics.samples == outcome.tally.rows == 40
     assert metrics.workers == 1
-    passes = {Stage.SCORE, Stage.CONTINUE}  # the fake engine has none
-    assert {s for s in Stage if metrics.seconds[s] <= 0} == passes
+    passes = {Step.SCORE, Step.CONTINUE}  # the fake engine has none
+    assert {s for s in Step if metrics.seconds[s] <= 0} == passes
     assert all(metrics.depth[g] > 0 for g in Gauge)
     assert 1 < metrics.highest["flight"] <= 8
     assert metrics.highest["engine"] <= 8
@@ -248,7 +248,7 @@ def test_a_line_a_second_says_what_happened_in_it_and_the_last_the_rest(shards, 
     assert sum(line["samples"] for line in lines) == 40
     assert all(0 <= line["waited"] <= 1 for line in lines)
     assert sum(line["engine"] for line in lines) > 0
-    engine = read_metrics(run.store).seconds[Stage.ENGINE]
+    engine = read_metrics(run.store).seconds[Step.ENGINE]
     assert sum(line["engine_seconds"] for line in lines) == pytest.approx(engine, abs=1e-4 * len(lines))
 
 

@@ -10,7 +10,7 @@ import pytest
 from curate.core.errors import InputError
 from curate.engines import gpus
 from curate.launch import device_placement
-from curate.launch.device_placement import PORTS, divide, places_of
+from curate.launch.device_placement import PORTS, divide, placements
 from curate.settings.engine import EngineSettings
 
 
@@ -42,8 +42,8 @@ def test_what_the_environment_names_is_divided_further():
 
 
 def test_a_variable_of_kubernetes_is_no_port():
-    (place,) = divide(1, [], {0}, {"VLLM_PORT": "tcp://10.0.0.1:8000"})
-    assert place.environment["VLLM_PORT"].isdecimal()
+    (placement,) = divide(1, [], {0}, {"VLLM_PORT": "tcp://10.0.0.1:8000"})
+    assert placement.environment["VLLM_PORT"].isdecimal()
 
 
 def test_fewer_cores_than_engines_are_shared():
@@ -51,22 +51,22 @@ def test_fewer_cores_than_engines_are_shared():
 
 
 def test_one_engine_for_every_group_of_gpus(four_gpus):
-    assert [p.gpus for p in places_of(EngineSettings())] == [("0",), ("1",), ("2",), ("3",)]
-    assert [p.gpus for p in places_of(EngineSettings(tensor_parallel=2))] == [("0", "1"), ("2", "3")]
-    assert len(places_of(EngineSettings(tensor_parallel=3))) == 1
-    assert [p.name for p in places_of(EngineSettings(processes=2))] == [
+    assert [p.gpus for p in placements(EngineSettings())] == [("0",), ("1",), ("2",), ("3",)]
+    assert [p.gpus for p in placements(EngineSettings(tensor_parallel=2))] == [("0", "1"), ("2", "3")]
+    assert len(placements(EngineSettings(tensor_parallel=3))) == 1
+    assert [p.name for p in placements(EngineSettings(processes=2))] == [
         "engine process 0 (GPU 0)", "engine process 1 (GPU 1)",
     ]  # fmt: skip
 
 
 def test_engines_without_a_gpu_are_as_many_as_asked_for(four_gpus):
-    assert len(places_of(EngineSettings(name="fake"))) == 1
-    assert [p.gpus for p in places_of(EngineSettings(name="server", processes=2))] == [(), ()]
+    assert len(placements(EngineSettings(name="fake"))) == 1
+    assert [p.gpus for p in placements(EngineSettings(name="server", processes=2))] == [(), ()]
 
 
 def test_more_engines_than_gpus_are_refused(four_gpus):
     with pytest.raises(InputError, match=r"engine\.processes=3: .* need 6 GPUs, and 4 are visible"):
-        places_of(EngineSettings(processes=3, tensor_parallel=2))
+        placements(EngineSettings(processes=3, tensor_parallel=2))
 
 
 def test_gpus_keep_the_names_that_an_outer_variable_gives_them(monkeypatch):
@@ -80,5 +80,5 @@ def test_gpus_keep_the_names_that_an_outer_variable_gives_them(monkeypatch):
 
 
 def test_a_cpu_build_has_one_engine_on_all_cores():
-    (place,) = places_of(EngineSettings())
-    assert place.cores == os.sched_getaffinity(0)
+    (placement,) = placements(EngineSettings())
+    assert placement.cores == os.sched_getaffinity(0)

@@ -8,14 +8,14 @@ import pytest
 
 from curate.cli.commands import plan as plan_command
 from curate.cli.hydra_config import compose_settings
-from curate.costs.cost_model import Measured, file_bytes
+from curate.costs.cost_model import ObservedCost, file_bytes
 from curate.costs.probe import earlier, estimate, probe
 from curate.pipeline.annotating import annotate
 from curate.pipeline.opening import open_settings
 from curate.runs.plan import make_plan
 from tests.jobs import fake_run, write_tar
 
-FOUND = Measured(
+FOUND = ObservedCost(
     samples=64, failed={}, rate=10.0, startup=30.0, prompt_tokens=1, output_tokens=1, row_bytes=100.0, engines=2
 )
 
@@ -82,4 +82,4 @@ def test_the_estimate_is_within_a_fifth_of_what_then_happens(shards, tmp_path):
     size = sum(p.stat().st_size for p in (tmp_path / "run/annotations").rglob("*.parquet"))
     assert found.disk["annotations"] == pytest.approx(size, rel=0.2)
     after = earlier(settings)
-    assert after.rate == pytest.approx(found.measured.rate, rel=0.2)
+    assert after.rate == pytest.approx(found.observed.rate, rel=0.2)

@@ -16,13 +16,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from curate.annotation.preprocess_pool import Limits, PreparerPool, prepare
+from curate.annotation.preprocess_pool import Limits, PreprocessPool, prepare
 from curate.core.errors import EngineDead, InputError, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status
 from curate.engines.base import Payload
 from curate.images.decoding import sha256_of
 from curate.images.jpeg_reduction import Needed
-from curate.processes.piped_process import WorkerDied, WorkerProcess
+from curate.processes.piped_process import PipedProcess, ProcessDied
 from tests.waiting import HANG_SECONDS, wait_until
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=10_000)
@@ -104,7 +104,7 @@ def test_the_sources_own_failure_stands():
 
 
 async def prepare_all(samples, workers, factory=RedRenderer):
-    async with PreparerPool(factory, LIMITS, workers=workers) as pool:
+    async with PreprocessPool(factory, LIMITS, workers=workers) as pool:
         return await asyncio.gather(*(pool.prepare(s, QUESTIONS) for s in samples))
 
 
@@ -137,7 +137,7 @@ def test_a_picture_that_kills_its_worker_fails_alone():
 
 def test_a_worker_killed_by_others_costs_no_sample():
     async def scenario():
-        async with PreparerPool(RedRenderer, LIMITS, workers=1) as pool:
+        async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
             first = await pool.prepare(sample(picture(1)), QUESTIONS[:1])
             os.kill(first.payloads[0].data[2], signal.SIGKILL)
             return first, await pool.prepare(sample(picture(2)), QUESTIONS[:1])
@@ -156,7 +156,7 @@ def test_a_defect_is_never_a_failure_of_the_sample(workers):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_the_factory_finds_wrong_reaches_the_user(workers):
     async def warm_up():
-        async with PreparerPool(missing_model, LIMITS, workers=workers) as pool:
+        async with PreprocessPool(missing_model, LIMITS, workers=workers) as pool:
             await pool.warm_up()
 
     with pytest.raises(InputError, match="no such model: mend it"):
@@ -167,7 +167,7 @@ def test_what_the_factory_finds_wrong_reaches_the_user(workers):
 
 def test_a_worker_that_cannot_load_is_no_fault_of_the_samples():
     async def warm_up():
-        async with PreparerPool(dies_at_once, LIMITS, workers=1) as pool:
+        async with PreprocessPool(dies_at_once, LIMITS, workers=1) as pool:
             await pool.warm_up()
 
     with pytest.raises(EngineDead, match="exit code 3"):
@@ -176,7 +176,7 @@ def test_a_worker_that_cannot_load_is_no_fault_of_the_samples():
 
 def test_a_cancelled_caller_leaves_the_worker_usable():
     async def scenario():
-        async with PreparerPool(RedRenderer, LIMITS, workers=1) as pool:
+        async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
             await pool.warm_up()
             abandoned = [asyncio.create_task(pool.prepare(sample(picture(red)), QUESTIONS)) for red in (1, 2, 3)]
             await asyncio.sleep(0)
@@ -207,20 +207,20 @@ def slow_or_killed(question):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 2**22], ids=["in the pipe", "larger than the pipe"])
 def test_the_question_behind_one_that_kills_is_answered(size):
-    process = WorkerProcess(slow_or_killed)
+    process = PipedProcess(slow_or_killed)
     process.ask(1)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(process.ask, "die")
         wait_until(lambda: not process._last_answered.is_set(), "nothing was asked", every=0.001)
         second = threads.submit(process.ask, bytes(size))
-        with pytest.raises(WorkerDied, match="SIGKILL"):
+        with pytest.raises(ProcessDied, match="SIGKILL"):
             first.result()
         assert len(second.result()) == size
     process.stop()
 
 
 def test_answers_reach_those_who_asked():
-    process = WorkerProcess(big_or_killed)
+    process = PipedProcess(big_or_killed)
     with ThreadPoolExecutor(4) as threads:
         assert [len(answer) for answer in threads.map(process.ask, range(200))] == list(range(200))
     process.stop()
@@ -228,7 +228,7 @@ def test_answers_reach_those_who_asked():
 
 def test_workers_leave_signals_to_their_parent_and_use_one_thread():
     before = dict(os.environ)
-    process = WorkerProcess(signals_and_threads)
+    process = PipedProcess(signals_and_threads)
     try:
         assert [process.ask(n) for n in range(3)] == [(0, "1"), (1, "1"), (2, "1")]
     finally:
@@ -239,7 +239,7 @@ def test_workers_leave_signals_to_their_parent_and_use_one_thread():
 @pytest.mark.slow
 def test_a_worker_killed_while_it_writes_is_noticed():
     """Its answer is larger than the pipe, so it blocks in the middle of writing until we read."""
-    process = WorkerProcess(big_or_killed)
+    process = PipedProcess(big_or_killed)
     assert len(process.ask(10)) == 10
     process._pipe.send(2**22)
     worker = psutil.Process(process._process.pid)
@@ -248,10 +248,10 @@ def test_a_worker_killed_while_it_writes_is_noticed():
     )
     os.kill(process._process.pid, signal.SIGKILL)
     process._pipe.send = lambda question: None  # it is asked already
-    with pytest.raises(WorkerDied, match="SIGKILL"):
+    with pytest.raises(ProcessDied, match="SIGKILL"):
         process.ask(2**22)
     assert len(process.ask(11)) == 11
-    with pytest.raises(WorkerDied, match="SIGKILL"):
+    with pytest.raises(ProcessDied, match="SIGKILL"):
         process.ask("die")
     process.stop()
 
@@ -263,7 +263,7 @@ def test_workers_end_with_a_parent_that_is_killed():
         from test_preparing import *
 
         async def main():
-            pool = PreparerPool(RedRenderer, LIMITS, workers=1)
+            pool = PreprocessPool(RedRenderer, LIMITS, workers=1)
             prepared = await pool.prepare(sample(picture(1)), QUESTIONS[:1])
             print(prepared.payloads[0].data[2], flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

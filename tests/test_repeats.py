@@ -124,8 +124,8 @@ def test_what_is_remembered_is_bounded(shards, tmp_path, monkeypatch):
 
 def test_a_turn_waits_for_all_before_it():
     async def scenario():
-        one = duplicates.Repeats()
-        first, second, third = (one.turn("ab", "p") for _ in range(3))
+        one = duplicates.DuplicateIndex()
+        first, second, third = (one.occurrence("ab", "p") for _ in range(3))
         waiting = asyncio.create_task(third.earlier())
         await asyncio.sleep(0)
         row = Annotation(key="k", shard="s", index=0, policy="p", status=Status.ENGINE_FAILURE)

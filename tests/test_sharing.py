@@ -13,7 +13,7 @@ from curate.core.errors import InputError
 from curate.launch.device_placement import divide
 from curate.launch.node import assign
 from curate.launch.slurm import write_scripts
-from curate.launch.static_sharding import own_share
+from curate.launch.static_sharding import own_shards
 from curate.settings.job import JobSettings
 from tests.jobs import write_tar
 from tests.verification_cases import make_run
@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
 
 def share(run, capsys, **job: int) -> list[str]:
     settings = run.settings.model_copy(update={"job": JobSettings(**job)})
-    shards = own_share(replace(run, settings=settings))
+    shards = own_shards(replace(run, settings=settings))
     said = capsys.readouterr().err
     assert "fixed share" in said
     assert said.count("\n") == 1
@@ -49,7 +49,7 @@ def test_shares_are_the_whole_and_disjoint(run, capsys):
 
 def test_engine_processes_of_one_worker_divide_its_share(run, capsys):
     run = replace(run, settings=run.settings.model_copy(update={"job": JobSettings(tasks=2, task=0)}))
-    shards = own_share(run)
+    shards = own_shards(run)
     shares = [assignment.shards for _, assignment in assign(run, divide(2, [], {0}, {}), shards)]
     assert [len(share) for share in shares] == [2, 1]
     assert {s.id for share in shares for s in share} == {s.id for s in shards}
@@ -63,12 +63,12 @@ def test_the_index_in_the_array_is_the_task(run, capsys, monkeypatch):
 @pytest.mark.parametrize("job", [{"tasks": 2}, {"tasks": 2, "task": 2}])
 def test_a_worker_that_has_no_share_is_told(run, job):
     with pytest.raises(InputError, match=r"job\.task"):
-        own_share(replace(run, settings=run.settings.model_copy(update={"job": JobSettings(**job)})))
+        own_shards(replace(run, settings=run.settings.model_copy(update={"job": JobSettings(**job)})))
 
 
 def test_where_links_are_known_every_worker_may_take_every_shard(tmp_path, capsys):
     run = make_run(tmp_path / "run", [write_tar(tmp_path / "a.tar", [1])])
-    assert list(own_share(run)) == list(run.plan.shards)
+    assert list(own_shards(run)) == list(run.plan.shards)
     assert capsys.readouterr().err == ""
 
 

@@ -33,7 +33,7 @@ from curate.images.decoding import decode
 from curate.images.jpeg_reduction import Needed
 from curate.judges.chat import prompt_text
 from curate.judges.verdicts import parse_answer
-from curate.processes.piped_process import WorkerProcess
+from curate.processes.piped_process import PipedProcess
 from curate.testing import tiny_models
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -169,7 +169,7 @@ def test_a_worker_process_renders_the_same(tiny: Running):
     png = io.BytesIO()
     image.save(png, "PNG")
     limits = Limits(max_bytes=2**20, max_pixels=10**6)
-    worker = WorkerProcess(Preparer(tiny.engine.renderer_factory(), limits))
+    worker = PipedProcess(Preparer(tiny.engine.renderer_factory(), limits))
     try:
         prepared = worker.ask((Sample(key="a", index=0, image=png.getvalue()), (QUESTION,)))
     finally:

@@ -66,6 +66,7 @@ def test_the_wheel_holds_what_the_package_reads(installed):
         "conf/policy/llavaguard.yaml",
         "jobs/annotate.sh",
         "data/safeguard/config.json",
-        "completions/curate.bash",
+        "cli/completions/curate.bash",
+        "cards/templates/card.md.j2",
     ):
         assert (installed / "curate" / path).is_file(), path

@@ -12,8 +12,8 @@ import logging
 import os
 from dataclasses import dataclass
 
-from curate.annotation.preprocess_pool import PreparerPool
-from curate.processes.piped_process import WorkerDied
+from curate.annotation.preprocess_pool import PreprocessPool
+from curate.processes.piped_process import ProcessDied
 from curate.telemetry.meter import Meter
 from curate.telemetry.metrics import Gauge
 
@@ -28,14 +28,14 @@ _NOISE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class QueueLengths:
     """Where samples stood, on average over a window: waiting for a preparer, and in the engine."""
 
     waiting: float
     asked: float
 
 
-def is_starved(before: Standing, now: Standing) -> bool:
+def is_starved(before: QueueLengths, now: QueueLengths) -> bool:
     """Whether the engine gets too little because preparing is slow, in two windows after one another."""
     return now.waiting > max(1.0, now.asked) and now.waiting >= before.waiting - _NOISE
 
@@ -45,7 +45,9 @@ def most_workers() -> int:
     return max(1, min(MOST, len(os.sched_getaffinity(0)) - 1))
 
 
-async def grow_while_starved(pool: PreparerPool, meter: Meter, most: int, window: float = WINDOW_SECONDS) -> None:
+async def add_workers_while_starved(
+    pool: PreprocessPool, meter: Meter, most: int, window: float = WINDOW_SECONDS
+) -> None:
     """Double the workers of `pool` again and again until they suffice or there are `most`.
 
     Args:
@@ -57,29 +59,29 @@ async def grow_while_starved(pool: PreparerPool, meter: Meter, most: int, window
     while not meter.begun:
         await asyncio.sleep(_POLL_SECONDS)
     before = await _look(meter, window)
-    while pool.lanes < most:
+    while pool.workers < most:
         now = await _look(meter, window)
         if is_starved(before, now):
             try:
-                await _grow(pool, meter, min(pool.lanes, most - pool.lanes))
-            except WorkerDied as error:
-                logger.warning("stays with %d preparing processes: one more ended with %s", pool.lanes, error)
+                await _grow(pool, meter, min(pool.workers, most - pool.workers))
+            except ProcessDied as error:
+                logger.warning("stays with %d preparing processes: one more ended with %s", pool.workers, error)
                 return
             now = await _look(meter, window)
         before = now
 
 
-async def _grow(pool: PreparerPool, meter: Meter, more: int) -> None:
-    lanes = pool.lanes
+async def _grow(pool: PreprocessPool, meter: Meter, more: int) -> None:
+    workers = pool.workers
     try:
         await pool.grow(more)
     finally:
-        meter.levels[Gauge.PREPARERS].change(pool.lanes - lanes)
+        meter.levels[Gauge.PREPARERS].change(pool.workers - workers)
 
 
-async def _look(meter: Meter, window: float) -> Standing:
+async def _look(meter: Meter, window: float) -> QueueLengths:
     """Watch for `window` seconds."""
     before = meter.running()
     await asyncio.sleep(window)
     means = meter.running().since(before)
-    return Standing(waiting=means[Gauge.PREPARING] - means[Gauge.PREPARERS], asked=means[Gauge.ENGINE])
+    return QueueLengths(waiting=means[Gauge.PREPARING] - means[Gauge.PREPARERS], asked=means[Gauge.ENGINE])

@@ -1,8 +1,8 @@
 """Pictures that come again in a shard: they take the label of the first that has one, under the same policy.
 
-Who is first depends on the order of the samples alone. Each sample takes its turn behind the one before it with the
-same bytes and waits for what came of it; where that has no label (the engine failed), it is judged and may be the first
-itself. A run that goes on after a kill takes the turns of the rows it finds again, so that it ends in the same rows.
+Who is first depends on the order of the samples alone. Each occurrence of the same bytes waits for what
+came of the one before it; where that has no label (the engine failed), it is judged and may be the first itself. A run
+that goes on after a kill counts the rows it finds as occurrences, so that it ends in the same rows.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ REMEMBERED = 2**15
 """Different pictures of a shard whose labels are kept, the first ones: some 30 MB of labels with rationales."""
 
 
-class Turn:
-    """The place of one sample among those with the same bytes."""
+class Occurrence:
+    """One sample among those with the same bytes."""
 
-    def __init__(self, before: Turn | None) -> None:
+    def __init__(self, before: Occurrence | None) -> None:
         self._before = before
         self._settled = asyncio.Event()
         self._label: Annotation | None = None
 
-    async def earlier(self) -> Annotation | None:
+    async def first_labelled(self) -> Annotation | None:
         """The first row with a label among the samples before this one, once they are judged."""
         if self._before is None:
             return None
@@ -41,27 +41,27 @@ class Turn:
         self._settled.set()
 
 
-class Repeats:
-    """The turns of a shard's samples under one policy, to be taken in the order of the samples.
+class DuplicateIndex:
+    """The occurrences of a shard's pictures under one policy, to be asked for in the order of the samples.
 
     Args:
         rows: what the shard's first samples have come to already.
     """
 
     def __init__(self, rows: Iterable[Annotation] = ()) -> None:
-        self._last: dict[tuple[bytes, str], Turn] = {}
+        self._last: dict[tuple[bytes, str], Occurrence] = {}
         for row in rows:
-            self.turn(row.sha256, row.policy).settle(row)
+            self.occurrence(row.sha256, row.policy).settle(row)
 
-    def turn(self, sha256: str | None, policy: str) -> Turn:
-        """The turn of the next sample, by the digest of its image and the policy it is judged under."""
+    def occurrence(self, sha256: str | None, policy: str) -> Occurrence:
+        """That of the next sample, by the digest of its image and the policy it is judged under."""
         if sha256 is None:
-            return Turn(None)
+            return Occurrence(None)
         key = (bytes.fromhex(sha256), policy)
-        turn = Turn(self._last.get(key))
+        occurrence = Occurrence(self._last.get(key))
         if key in self._last or len(self._last) < REMEMBERED:
-            self._last[key] = turn
-        return turn
+            self._last[key] = occurrence
+        return occurrence
 
 
 class Label(NamedTuple):

@@ -8,10 +8,10 @@ from curate.annotation.preprocess_pool import Pool, Prepared
 from curate.core.types import Answer, Question, Sample, Unaskable
 from curate.engines.base import Engine, Payload, RendererFactory
 from curate.telemetry.meter import Meter
-from curate.telemetry.metrics import Gauge, Stage
+from curate.telemetry.metrics import Gauge, Step
 
 
-class MeteredEngine:
+class InstrumentedEngine:
     """As `Engine`; tells `meter` what is in it and how long it takes."""
 
     def __init__(self, engine: Engine, meter: Meter) -> None:
@@ -34,8 +34,8 @@ class MeteredEngine:
         """
         with self._meter.asked():
             answer = await self._engine.judge(payload, question)
-        self._meter.add(Stage.SCORE, answer.score_seconds)
-        self._meter.add(Stage.CONTINUE, answer.continue_seconds)
+        self._meter.add(Step.SCORE, answer.score_seconds)
+        self._meter.add(Step.CONTINUE, answer.continue_seconds)
         return answer
 
     def metrics(self) -> dict[str, float]:
@@ -47,7 +47,7 @@ class MeteredEngine:
         await self._engine.close()
 
 
-class MeteredPool:
+class InstrumentedPool:
     """As `Pool`; tells `meter` what is in it, how long that takes, and how many bytes came and went."""
 
     def __init__(self, pool: Pool, meter: Meter) -> None:
@@ -60,9 +60,9 @@ class MeteredPool:
         with self._meter.levels[Gauge.PREPARING].inside():
             prepared = await self._pool.prepare(sample, questions)
         worked = prepared.decode_seconds + prepared.render_seconds
-        self._meter.add(Stage.LINE, perf_counter() - started - worked)
-        self._meter.add(Stage.DECODE, prepared.decode_seconds)
-        self._meter.add(Stage.RENDER, prepared.render_seconds)
+        self._meter.add(Step.LINE, perf_counter() - started - worked)
+        self._meter.add(Step.DECODE, prepared.decode_seconds)
+        self._meter.add(Step.RENDER, prepared.render_seconds)
         self._meter.bytes_read += len(sample.image or b"")
         self._meter.bytes_rendered += sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload))
         return prepared

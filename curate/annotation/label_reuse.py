@@ -51,7 +51,7 @@ class _Group:
         return self.file is file and self.first <= index < self.first + self.rows.num_rows
 
 
-class EarlierRuns:
+class LabelReuse:
     """Looks rows up in earlier runs. Reads all their digests when it is made; to be closed.
 
     Args:
@@ -101,7 +101,7 @@ def _read_group(file: _File, index: int) -> _Group:
         return _Group(file, first, opened.read_row_group(number))
 
 
-def check_earlier(settings: Settings, fingerprints: Mapping[str, Fingerprint]) -> None:
+def check_reuse(settings: Settings, fingerprints: Mapping[str, Fingerprint]) -> None:
     """Refuse what cannot help before anything is started.
 
     Raises:

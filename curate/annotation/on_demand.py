@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from itertools import chain, islice
 from pathlib import Path
 
-from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.annotation.run_worker import load
 from curate.annotation.sample import judge
 from curate.core.errors import InputError
@@ -110,11 +110,11 @@ async def judged(settings: Settings, samples: Iterable[Sample]) -> AsyncGenerato
 
 
 @asynccontextmanager
-async def _loaded(settings: Settings) -> AsyncIterator[tuple[Engine, PreparerPool]]:
+async def _loaded(settings: Settings) -> AsyncIterator[tuple[Engine, PreprocessPool]]:
     """The engine with its model, and one process that decodes and renders."""
     engine = SupervisedEngine(lambda: make_engine(settings.model, settings.engine))
     workers = 1 if settings.engine.workers == "auto" else settings.engine.workers
-    async with PreparerPool(engine.renderer_factory(), Limits.of(settings.dataset), workers=workers) as pool:
+    async with PreprocessPool(engine.renderer_factory(), Limits.of(settings.dataset), workers=workers) as pool:
         try:
             with loading(settings.model, settings.engine):
                 await load(engine, pool)

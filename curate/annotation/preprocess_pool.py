@@ -15,7 +15,7 @@ from curate.core.errors import EngineDead, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
-from curate.processes.piped_process import WorkerDied, WorkerProcess
+from curate.processes.piped_process import PipedProcess, ProcessDied
 from curate.settings.dataset import DatasetSettings
 
 TRIES = 2
@@ -136,11 +136,11 @@ class Pool(Protocol):
     """Where samples are prepared."""
 
     async def prepare(self, sample: Sample, questions: tuple[Question | Unaskable, ...]) -> Prepared:
-        """See `PreparerPool`."""
+        """See `PreprocessPool`."""
         ...
 
 
-class PreparerPool:
+class PreprocessPool:
     """Prepares samples in worker processes, one sample at a time in each; an async context manager.
 
     Decoding and rendering would serialise in threads, and decoders are C code that a hostile file may crash. With one
@@ -158,10 +158,10 @@ class PreparerPool:
     """
 
     def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int, most: int = 0) -> None:
-        self.lanes = max(workers, 1)
+        self.workers = max(workers, 1)
         self._preparer = Preparer(factory, limits)
-        self._processes: SimpleQueue[WorkerProcess[Job, Prepared | None]] = SimpleQueue()
-        self._add([WorkerProcess(self._preparer) for _ in range(workers)])
+        self._processes: SimpleQueue[PipedProcess[Job, Prepared | None]] = SimpleQueue()
+        self._add([PipedProcess(self._preparer) for _ in range(workers)])
         self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
         # More threads than places only wait for one. Whoever starts a process has to live as long as it: the kernel
         # ends a process with the thread that started it.
@@ -186,30 +186,30 @@ class PreparerPool:
         """
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self.lanes)))
-        except WorkerDied as error:
+            await asyncio.gather(*(loop.run_in_executor(self._threads, self._ask, None) for _ in range(self.workers)))
+        except ProcessDied as error:
             raise EngineDead(f"a worker process died while it loaded the image processor: {error}") from error
 
     async def grow(self, more: int) -> None:
         """Add `more` workers; returns once they take samples.
 
         Raises:
-            WorkerDied: one ended while it loaded; the others are there.
+            ProcessDied: one ended while it loaded; the others are there.
             CurateError: as the factory raises.
         """
         loop = asyncio.get_running_loop()
         starts = (loop.run_in_executor(self._starters, self._add_process) for _ in range(more))
         failures = [end for end in await asyncio.gather(*starts, return_exceptions=True) if end is not None]
-        self.lanes += more - len(failures)
+        self.workers += more - len(failures)
         if failures:
             raise failures[0]
 
     def _add_process(self) -> None:
-        process: WorkerProcess[Job, Prepared | None] = WorkerProcess(self._preparer)
+        process: PipedProcess[Job, Prepared | None] = PipedProcess(self._preparer)
         process.ask(None)
         self._add([process])
 
-    def _add(self, processes: Sequence[WorkerProcess[Job, Prepared | None]]) -> None:
+    def _add(self, processes: Sequence[PipedProcess[Job, Prepared | None]]) -> None:
         """Each has its places, every process its first before any its second."""
         for process in (*processes,) * _AT_HAND:
             self._processes.put(process)
@@ -227,7 +227,7 @@ class PreparerPool:
         for _ in range(TRIES):
             try:
                 prepared = await loop.run_in_executor(self._threads, self._ask, job)
-            except WorkerDied as error:
+            except ProcessDied as error:
                 reason = str(error)
             else:
                 assert prepared is not None

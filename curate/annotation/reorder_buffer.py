@@ -38,7 +38,7 @@ class Backlog:
         return self.samples >= self._most
 
 
-class Window(Generic[T]):
+class ReorderBuffer(Generic[T]):
     """The samples of one shard that are begun and not delivered, first come, first served."""
 
     def __init__(self, backlog: Backlog) -> None:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from curate.annotation.autoscale import FIRST, grow_while_starved, most_workers
+from curate.annotation.autoscale import FIRST, add_workers_while_starved, most_workers
 from curate.annotation.backpressure import Gate
-from curate.annotation.instrumented import MeteredEngine, MeteredPool
-from curate.annotation.label_reuse import EarlierRuns
-from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.annotation.instrumented import InstrumentedEngine, InstrumentedPool
+from curate.annotation.label_reuse import LabelReuse
+from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.annotation.reorder_buffer import Backlog
-from curate.annotation.shard import Workshop
+from curate.annotation.shard import WorkerContext
 from curate.annotation.worker import Outcome, Worker
 from curate.core.threads import beside
 from curate.core.types import ShardRef
@@ -20,7 +20,7 @@ from curate.engines.base import Engine
 from curate.engines.factory import make_engine
 from curate.engines.load_times import loading
 from curate.engines.supervised import SupervisedEngine
-from curate.judges.questions import asking
+from curate.judges.questions import questions_for
 from curate.runs.claims import Claims, worker_id
 from curate.runs.rollup import Rollup
 from curate.runs.run_folder import Run
@@ -32,7 +32,7 @@ from curate.telemetry.metrics_files import recording
 from curate.telemetry.progress import Display
 
 
-async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], Display]) -> Outcome:
+async def run_worker(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], Display]) -> Outcome:
     """Be one worker with an engine of its own.
 
     Args:
@@ -45,60 +45,60 @@ async def work(run: Run, shards: Sequence[ShardRef], display: Callable[[Tally], 
     """
     settings = run.settings
     meter = Meter()
-    engine = MeteredEngine(SupervisedEngine(lambda: make_engine(settings.model, settings.engine)), meter)
+    engine = InstrumentedEngine(SupervisedEngine(lambda: make_engine(settings.model, settings.engine)), meter)
     claims = Claims(run.store, worker_id(), lease=settings.job.lease)
-    earlier = await asyncio.to_thread(EarlierRuns, settings.reuse, run.fingerprints)
+    label_reuse = await asyncio.to_thread(LabelReuse, settings.reuse, run.fingerprints)
     async with _pool(settings, engine, meter) as pool:
         try:
             with loading(settings.model, settings.engine):
                 await load(engine, pool)
-            shop = _workshop(run, claims.worker, engine, pool, earlier, meter)
+            context = _context(run, claims.worker, engine, pool, label_reuse, meter)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
-            worker = Worker(shards, shop, claims, display(shop.tally), rollup)
+            worker = Worker(shards, context, claims, display(context.tally), rollup)
             async with recording(run, claims.worker, meter, engine):
                 await worker.run()
         finally:
-            earlier.close()
+            label_reuse.close()
             await engine.close()
-    return Outcome(tally=shop.tally, unreadable=worker.unreadable)
+    return Outcome(tally=context.tally, unreadable=worker.unreadable)
 
 
-def _workshop(
-    run: Run, worker: str, engine: Engine, pool: PreparerPool, earlier: EarlierRuns, meter: Meter
-) -> Workshop:
+def _context(
+    run: Run, worker: str, engine: Engine, pool: PreprocessPool, label_reuse: LabelReuse, meter: Meter
+) -> WorkerContext:
     settings = run.settings
-    return Workshop(
+    return WorkerContext(
         store=run.store,
         dataset=settings.dataset,
-        asking=asking(settings, run.store),
+        questions_for=questions_for(settings, run.store),
         fingerprints={name: f.digest for name, f in run.fingerprints.items()},
         plan_hash=run.plan.plan_hash,
         worker=worker,
         engine=engine,
-        pool=MeteredPool(pool, meter),
-        earlier=earlier,
+        pool=InstrumentedPool(pool, meter),
+        label_reuse=label_reuse,
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
         backlog=Backlog(settings.engine.max_requests),
-        lanes=settings.engine.shards_in_flight,
+        shards_in_flight=settings.engine.shards_in_flight,
         tally=Tally(settings.budget),
         meter=meter,
     )
 
 
 @asynccontextmanager
-async def _pool(settings: Settings, engine: Engine, meter: Meter) -> AsyncIterator[PreparerPool]:
+async def _pool(settings: Settings, engine: Engine, meter: Meter) -> AsyncIterator[PreprocessPool]:
     """Preparers as the settings want them; "auto" begins with few and adds some while the engine gets too little."""
     limits = Limits.of(settings.dataset)
     workers = settings.engine.workers
     most = most_workers() if workers == "auto" else workers
     first = min(FIRST, most) if workers == "auto" else workers
-    async with PreparerPool(engine.renderer_factory(), limits, workers=first, most=most) as pool:
-        meter.levels[Gauge.PREPARERS].change(pool.lanes)
-        async with beside(grow_while_starved(pool, meter, most)):
+    async with PreprocessPool(engine.renderer_factory(), limits, workers=first, most=most) as pool:
+        meter.levels[Gauge.PREPARERS].change(pool.workers)
+        async with beside(add_workers_while_starved(pool, meter, most)):
             yield pool
 
 
-async def load(engine: Engine, pool: PreparerPool) -> None:
+async def load(engine: Engine, pool: PreprocessPool) -> None:
     """Load the model and, meanwhile, the workers' image processors, so that the first image waits for neither.
 
     Raises:

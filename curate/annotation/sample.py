@@ -11,12 +11,12 @@ from curate.annotation.preprocess_pool import Pool, Prepared
 from curate.core.errors import InputQuarantined, InvalidOutput, RequestRejected
 from curate.core.types import Annotation, Answer, Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Engine, Payload
-from curate.judges.questions import Asked
+from curate.judges.questions import Questions
 from curate.judges.verdicts import parse_answer
 
 
 async def judge(
-    sample: Sample, shard: str, asked: Asked, pool: Pool, engine: Engine, settle: Callable[[int], None]
+    sample: Sample, shard: str, asked: Questions, pool: Pool, engine: Engine, settle: Callable[[int], None]
 ) -> dict[str, Annotation]:
     """The row of one sample in each pass, whatever happens to it.
 

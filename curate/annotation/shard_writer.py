@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from curate.annotation.duplicates import Repeats
+from curate.annotation.duplicates import DuplicateIndex
 from curate.core.types import Annotation, Damage, Rating, ShardRef
 from curate.runs.commits import Commit, annotation_name, commit_name
 from curate.runs.journal import Journal, read_rows
@@ -32,7 +32,7 @@ class Identity:
         return {"fingerprint": self.fingerprint, "plan_hash": self.plan_hash, "shard_version": self.version or ""}
 
 
-class Pass:
+class ShardWriter:
     """One shard in one pass: which samples still need a row, and where rows go."""
 
     def __init__(self, store: Store, shard: ShardRef, policy: str, identity: Identity) -> None:
@@ -45,7 +45,7 @@ class Pass:
         checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
         self.journal = Journal(store, policy, shard.id, checkpoint, identity.metadata())
         self.start = self.journal.next_index
-        self.repeats = Repeats(self.journal.rows())
+        self.duplicates = DuplicateIndex(self.journal.rows())
         self._kept = self._keep() if generation else iter(())
         self._next_kept = next(self._kept, None)
 

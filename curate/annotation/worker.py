@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from curate.annotation.shard import Workshop, annotate_shard
+from curate.annotation.shard import WorkerContext, annotate_shard
 from curate.core.errors import Drained, ShardUnreadable, StorageFailed
 from curate.core.threads import uninterrupted
 from curate.core.types import ShardRef
@@ -53,7 +53,7 @@ class Worker:
     def __init__(
         self,
         shards: Sequence[ShardRef],
-        shop: Workshop,
+        context: WorkerContext,
         claims: Claims,
         progress: Display,
         rollup: Rollup,
@@ -62,7 +62,7 @@ class Worker:
     ) -> None:
         self.unreadable: dict[str, str] = {}
         self._shards = shards
-        self._shop = shop
+        self._context = context
         self._claims = claims
         self._progress = progress
         self._rollup = rollup
@@ -87,22 +87,22 @@ class Worker:
                 await self._work()
             finally:
                 showing.cancel()
-        if self._shop.gate.closed:
+        if self._context.gate.closed:
             raise Drained(EARLY_END)
 
     async def _work(self) -> None:
-        lanes = [asyncio.create_task(self._lane()) for _ in range(self._shop.lanes)]
-        with self._heartbeat(lanes), self._draining(lanes):
-            await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
-            for lane in lanes:
-                lane.cancel()
-            ends = await asyncio.gather(*lanes, return_exceptions=True)
+        tasks = [asyncio.create_task(self._take_shards()) for _ in range(self._context.shards_in_flight)]
+        with self._heartbeat(tasks), self._draining(tasks):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
         for end in [*ends, self._silenced]:
             if isinstance(end, Exception):
                 raise end
 
-    async def _lane(self) -> None:
-        while not self._shop.gate.closed and (found := await self._next()):
+    async def _take_shards(self) -> None:
+        while not self._context.gate.closed and (found := await self._next()):
             shard, claim = found
             try:
                 await self._annotate(shard)
@@ -115,8 +115,8 @@ class Worker:
     async def _annotate(self, shard: ShardRef) -> None:
         """One shard; one that cannot be read is named and left to a later run, one that breaks off is named too."""
         try:
-            version = await asyncio.to_thread(check_version, shard, self._shop.dataset)
-            commits = await annotate_shard(shard, version, self._shop)
+            version = await asyncio.to_thread(check_version, shard, self._context.dataset)
+            commits = await annotate_shard(shard, version, self._context)
         except ShardUnreadable as error:
             self.unreadable[shard.id] = str(error)
             await self._note(ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
@@ -125,18 +125,18 @@ class Worker:
         self._rollup.finished(commits)
         damage = next((c.damage for c in commits if c.damage), None)
         if damage is None:
-            await asyncio.to_thread(clear_failure, self._shop.store, shard.id)
+            await asyncio.to_thread(clear_failure, self._context.store, shard.id)
         else:
             reason = f"breaks off after {damage.index} samples: {damage.reason}"
             failure = ShardFailure(shard=shard.id, url=shard.url, reason=reason, judged=True, version=version)
             await self._note(failure)
 
     async def _note(self, failure: ShardFailure) -> None:
-        await asyncio.to_thread(note_failure, self._shop.store, failure)
+        await asyncio.to_thread(note_failure, self._context.store, failure)
 
     async def _next(self) -> tuple[ShardRef, Claim] | None:
         """A claimed shard that is not finished; None when there is none left, or when draining."""
-        while not self._shop.gate.closed:
+        while not self._context.gate.closed:
             async with self._looking:
                 found, others = await uninterrupted(self._look)
             if found or not others:
@@ -170,14 +170,14 @@ class Worker:
         """Shards without a commit as of the last listing; a listing is cheap but not free on a shared file system."""
         if time.monotonic() - self._listed_at >= LISTING_SECONDS:
             self._listed_at = time.monotonic()
-            done = {name: committed(self._shop.store, name) for name in self._shop.fingerprints}
+            done = {name: committed(self._context.store, name) for name in self._context.fingerprints}
             self._finished |= set.intersection(*done.values())
             for name, shards in done.items():
                 self._rollup.saw(name, shards)
         return [s for s in self._shards if s.id not in self._finished and s.id not in self.unreadable]
 
     def _is_finished(self, shard: ShardRef) -> bool:
-        return all(self._shop.store.exists(commit_name(name, shard.id)) for name in self._shop.fingerprints)
+        return all(self._context.store.exists(commit_name(name, shard.id)) for name in self._context.fingerprints)
 
     async def _show(self) -> None:
         while True:
@@ -185,29 +185,29 @@ class Worker:
             await asyncio.sleep(SHOW_SECONDS)
 
     def _said(self) -> Mapping[str, Any]:
-        return self._shop.tally.snapshot() | self._rollup.record()
+        return self._context.tally.snapshot() | self._rollup.record()
 
-    def _heartbeat(self, lanes: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
+    def _heartbeat(self, tasks: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
         """Renew the leases; where that fails, stop."""
         loop = asyncio.get_running_loop()
 
         def silence(error: StorageFailed) -> None:
             self._silenced = error
-            for lane in lanes:
-                lane.cancel()
+            for task in tasks:
+                task.cancel()
 
         return heartbeat(self._claims, self._said, lambda error: loop.call_soon_threadsafe(silence, error))
 
-    def _draining(self, lanes: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
+    def _draining(self, tasks: Sequence[asyncio.Task[None]]) -> AbstractContextManager[None]:
         """The first signal lets what is in flight finish; a second Ctrl-C, or the end of the grace, does not."""
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            for lane in lanes:
-                lane.cancel()
+            for task in tasks:
+                task.cancel()
 
         def drain() -> None:
-            self._shop.gate.close()
+            self._context.gate.close()
             loop.call_later(self._grace, stop)
 
         return drains(
@@ -215,5 +215,5 @@ class Worker:
         )
 
     def _in_flight(self) -> str:
-        count = self._shop.gate.inside
+        count = self._context.gate.inside
         return f"{count} image{'' if count == 1 else 's'} in flight" if count else "what was begun"

@@ -19,7 +19,7 @@ from curate.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class ObservedCost:
     """What judging cost.
 
     Attributes:
@@ -42,14 +42,14 @@ class Measured:
     engines: int = 1
 
 
-def measured(store: Store, settings: Settings, metrics: Metrics) -> Measured:
+def observed_cost(store: Store, settings: Settings, metrics: Metrics) -> ObservedCost:
     """What the commits in `store`, and `metrics` of the workers that wrote them, tell."""
     commits = [commit for name in settings.passes for commit in read_commits(store, name)]
     rows = max(1, sum(commit.rows for commit in commits))
     statuses = _sum(commits, "statuses")
     tokens = _sum(commits, "tokens")
     annotations = sum(commit.file_bytes - file_bytes() for commit in commits)
-    return Measured(
+    return ObservedCost(
         samples=metrics.samples,
         failed={s: n / rows for s, n in sorted(statuses.items()) if s != "labelled"},
         rate=metrics.rate,

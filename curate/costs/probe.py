@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from curate.costs.cost_model import Measured, file_bytes, measured
+from curate.costs.cost_model import ObservedCost, file_bytes, observed_cost
 from curate.filtering.estimate import split_disk_estimate
-from curate.launch.device_placement import places_of
+from curate.launch.device_placement import placements
 from curate.pipeline.annotating import annotate
 from curate.pipeline.opening import fingerprints_of, open_settings
 from curate.runs.commits import finished
@@ -30,7 +30,7 @@ class Estimate:
     """What the next run will take.
 
     Attributes:
-        measured: what it is extrapolated from.
+        observed: what it is extrapolated from.
         samples: of the whole data set; counted where `exact`, else extrapolated from bytes.
         left: those in shards that are not finished yet.
         engines: that share them, over all of `job.tasks`; each with GPUs of its own, where there are GPUs.
@@ -39,7 +39,7 @@ class Estimate:
         disk: bytes of the annotations and, by `filter.write`, of the splits, when all is finished.
     """
 
-    measured: Measured
+    observed: ObservedCost
     samples: int
     exact: bool
     left: int
@@ -49,16 +49,16 @@ class Estimate:
     disk: Mapping[str, int]
 
 
-def earlier(settings: Settings) -> Measured | None:
+def earlier(settings: Settings) -> ObservedCost | None:
     """What workers with the same model, policies and engine settings measured in the run's folder; None without any."""
     store = open_store(settings.output.dir)
     metrics = read_metrics(store, setup_of(settings, fingerprints_of(settings)))
     if not metrics.workers:
         return None
-    return replace(measured(store, settings, metrics), engines=len(places_of(settings.engine)))
+    return replace(observed_cost(store, settings, metrics), engines=len(placements(settings.engine)))
 
 
-def probe(settings: Settings, count: int) -> Measured:
+def probe(settings: Settings, count: int) -> ObservedCost:
     """Judge the first `count` samples in a folder that goes away; the run's own folder is not touched."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
@@ -68,12 +68,12 @@ def probe(settings: Settings, count: int) -> Measured:
         run = open_settings(settings.model_copy(update={"dataset": dataset, "output": output, "engine": engine}))
         before = time.monotonic() - started
         annotate(run)
-        found = measured(run.store, settings, read_metrics(run.store))
-    engines = sum(1 for place in places_of(settings.engine) if place.gpus) or 1
+        found = observed_cost(run.store, settings, read_metrics(run.store))
+    engines = sum(1 for placed in placements(settings.engine) if placed.gpus) or 1
     return replace(found, startup=before + found.startup, engines=engines)
 
 
-def estimate(settings: Settings, plan: Plan, found: Measured) -> Estimate:
+def estimate(settings: Settings, plan: Plan, found: ObservedCost) -> Estimate:
     """Extrapolate `found` to what is left of `plan`."""
     samples, exact = count_samples(plan, settings.dataset)
     unfinished = _unfinished(settings, plan)
@@ -83,7 +83,7 @@ def estimate(settings: Settings, plan: Plan, found: Measured) -> Estimate:
     passes = len(settings.passes)
     annotations = passes * (samples * found.row_bytes + len(plan.shards) * file_bytes())
     return Estimate(
-        measured=found,
+        observed=found,
         samples=samples,
         exact=exact,
         left=left,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 
 from curate.core.errors import InputError, ShardUnreadable
@@ -12,14 +12,11 @@ from curate.filtering.counts import Counts
 from curate.filtering.decide import SCHEMA
 from curate.filtering.removals import Removals
 from curate.filtering.rows import Decision, Row, to_decisions
-from curate.filtering.setup import Stage
+from curate.filtering.stage import Progress, Stage
 from curate.filtering.writer import SplitWriter
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken, Source, unlimited
 from curate.storage.retrying_store import scratch_file
-
-Progress = Callable[[int], object]
-"""Called with a number of samples whenever so many more are in their splits."""
 
 
 def copy_shard(

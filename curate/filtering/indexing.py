@@ -6,7 +6,7 @@ from collections.abc import Set
 
 from curate.filtering.counts import Counts
 from curate.filtering.removals import Removals
-from curate.filtering.setup import Stage
+from curate.filtering.stage import Stage
 from curate.filtering.write_index import IndexFiles
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from curate.filtering.counts import Counts
 from curate.filtering.rules import CLEAN
-from curate.filtering.setup import Stage
+from curate.filtering.stage import Stage
 from curate.runs.compaction.files import AnnotationFiles
 from curate.runs.disagreement import Disagreement, disagreements
 

@@ -13,10 +13,10 @@ from curate.settings.model import ModelSettings
 from curate.settings.run import Settings
 from curate.storage.store import Store
 
-Asked = Mapping[str, Question | Unaskable]
+Questions = Mapping[str, Question | Unaskable]
 """By pass, see `curate.settings.run.passes_of`."""
 
-Asking = Callable[[Sample], Asked]
+QuestionsFor = Callable[[Sample], Questions]
 """May write to the run's folder; called in the thread that reads the samples."""
 
 
@@ -25,7 +25,7 @@ def questions_of(settings: Settings) -> tuple[Question, ...]:
     return tuple(_question(policy, settings.model) for policy in settings.policies.values())
 
 
-def asking(settings: Settings, store: Store) -> Asking:
+def questions_for(settings: Settings, store: Store) -> QuestionsFor:
     """What tells the questions for a sample; `store` is the run's folder."""
     column = settings.dataset.policy_column
     if column is not None:
@@ -34,7 +34,7 @@ def asking(settings: Settings, store: Store) -> Asking:
     return lambda sample: same
 
 
-def asked_in_general(settings: Settings) -> Sequence[Question | RowQuestion]:
+def questions_in_general(settings: Settings) -> Sequence[Question | RowQuestion]:
     """For each pass what fingerprints say of it: as much as is known before any sample is read."""
     column, model = settings.dataset.policy_column, settings.model
     if column is None:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Placement:
     """Where one engine process runs.
 
     Attributes:
@@ -47,8 +47,8 @@ class Place:
         return f"engine process {self.number}{gpus}"
 
 
-def places_of(engine: EngineSettings) -> tuple[Place, ...]:
-    """The places on this machine, one for each engine process; just one where this process can be it.
+def placements(engine: EngineSettings) -> tuple[Placement, ...]:
+    """The placements on this machine, one for each engine process; just one where this process can be it.
 
     Raises:
         InputError: `engine.processes` takes more GPUs than there are.
@@ -66,18 +66,18 @@ def places_of(engine: EngineSettings) -> tuple[Place, ...]:
 
 def divide(
     count: int, gpus: Sequence[str], cores: Collection[int], environment: Mapping[str, str]
-) -> tuple[Place, ...]:
-    """`count` places that share none of `gpus`, ports or caches, and no core while there are enough.
+) -> tuple[Placement, ...]:
+    """`count` placements that share none of `gpus`, ports or caches, and no core while there are enough.
 
     Args:
-        count: number of places.
+        count: number of placements.
         gpus: a multiple of `count`; neighbours stay together.
         cores: numbers of the cores.
         environment: of this process; ports and caches that it names are divided further.
     """
     ordered = sorted(cores, key=lambda core: (_first_sibling(core), core))
     return tuple(
-        Place(
+        Placement(
             number=number,
             gpus=(own := tuple(_part(gpus, number, count))),
             cores=frozenset(_part(ordered, number, count) or ordered),

@@ -81,7 +81,7 @@ def serve(
 
 
 def _work(assignment: Assignment, pipe: Connection[Any, Any]) -> Outcome | CurateError:
-    from curate.annotation.run_worker import work
+    from curate.annotation.run_worker import run_worker
     from curate.runs.run_folder import Run
     from curate.storage.factory import open_store
     from curate.storage.retrying_store import FULL_OR_READ_ONLY, storage_failed
@@ -90,7 +90,7 @@ def _work(assignment: Assignment, pipe: Connection[Any, Any]) -> Outcome | Curat
     store = open_store(settings.output.dir)
     run = Run(store=store, settings=settings, plan=assignment.plan, fingerprints=assignment.fingerprints)
     try:
-        return asyncio.run(work(run, assignment.shards, partial(Reporter, pipe)))
+        return asyncio.run(run_worker(run, assignment.shards, partial(Reporter, pipe)))
     except CurateError as error:
         return error
     except OSError as error:

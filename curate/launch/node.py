@@ -24,7 +24,7 @@ from curate.console.output import complain
 from curate.core.errors import BudgetExceeded, CurateError, Drained, EngineDead
 from curate.core.types import ShardRef
 from curate.engines.engine_folder import remove_abandoned
-from curate.launch.device_placement import Place
+from curate.launch.device_placement import Placement
 from curate.launch.engine_process import Assignment, serve
 from curate.processes.interruption import DRAIN, at_end, drains
 from curate.processes.process_tree import kill_with_all_below
@@ -41,7 +41,7 @@ _END_SECONDS = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class EngineProcess:
     """An engine process as its parent sees it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Member:
         end: what it ended with; None while it runs.
     """
 
-    place: Place
+    placement: Placement
     process: SpawnProcess
     pipe: Connection[Any, Any]
     tally: Tally | None = None
@@ -101,7 +101,7 @@ class Node:
     def __init__(self, tally: Tally) -> None:
         self.losses: list[str] = []
         self._tally = tally
-        self._members: list[Member] = []
+        self._members: list[EngineProcess] = []
         self._stop: CurateError | None = None
         self._told_to_drain = Event()
         self._told_to_stop = Event()
@@ -111,7 +111,7 @@ class Node:
         """Whether any process has loaded its model."""
         return any(member.tally is not None for member in self._members)
 
-    def run(self, assignments: Iterable[tuple[Place, Assignment]], display: Display) -> Outcome:
+    def run(self, assignments: Iterable[tuple[Placement, Assignment]], display: Display) -> Outcome:
         """Start a process for each assignment, and watch them to their ends.
 
         Raises:
@@ -122,8 +122,8 @@ class Node:
         try:
             at_end(remove_abandoned)  # by the engines of processes that are killed
             with drains(self._in_flight, self._told_to_drain.set, self._told_to_stop.set), display:
-                for place, assignment in assignments:
-                    self._members.append(_start(place, assignment))
+                for placement, assignment in assignments:
+                    self._members.append(_start(placement, assignment))
                 while working := [m for m in self._members if m.end is None]:
                     self._listen(working)
                     self._obey()
@@ -137,7 +137,7 @@ class Node:
         ends = [m.end for m in self._members if isinstance(m.end, Outcome)]
         return Outcome(tally=self._tally, unreadable=dict(ChainMap(*(end.unreadable for end in ends))))
 
-    def _listen(self, working: Sequence[Member]) -> None:
+    def _listen(self, working: Sequence[EngineProcess]) -> None:
         speaking = connection.wait([m.pipe for m in working], LOOK_SECONDS)
         for member in (m for m in working if m.pipe in speaking):
             member.hear()
@@ -149,10 +149,10 @@ class Node:
         except BudgetExceeded as error:
             self._stop_all(error)
 
-    def _note_end(self, member: Member, end: Outcome | CurateError) -> None:
+    def _note_end(self, member: EngineProcess, end: Outcome | CurateError) -> None:
         if isinstance(end, EngineDead):
             if self._stop is None:
-                self.losses.append(f"{member.place.name}: {end}")
+                self.losses.append(f"{member.placement.name}: {end}")
                 complain(self.losses[-1])
         elif isinstance(end, CurateError):
             self._stop_all(end)
@@ -180,24 +180,24 @@ class Node:
             member.send(number)
 
 
-def assign(run: Run, places: Sequence[Place], shards: Sequence[ShardRef]) -> Iterator[tuple[Place, Assignment]]:
-    """What the engine process at each place works on: all of `shards`; a fixed share where the store does not arbitrate."""
+def assign(run: Run, placed: Sequence[Placement], shards: Sequence[ShardRef]) -> Iterator[tuple[Placement, Assignment]]:
+    """What the process at each place works on: all of `shards`; a fixed share where the store does not arbitrate."""
     settings = run.settings.model_copy(update={"budget": UNLIMITED})
     fixed = not run.store.arbitrates()
-    for place in places:
-        share = shards[place.number :: len(places)] if fixed else shards
-        yield place, Assignment(settings=settings, plan=run.plan, fingerprints=run.fingerprints, shards=share)
+    for placement in placed:
+        share = shards[placement.number :: len(placed)] if fixed else shards
+        yield placement, Assignment(settings=settings, plan=run.plan, fingerprints=run.fingerprints, shards=share)
 
 
-def _start(place: Place, assignment: Assignment) -> Member:
+def _start(placement: Placement, assignment: Assignment) -> EngineProcess:
     spawn = get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(
         target=serve,
-        name=place.name,
-        args=(theirs, place.cores, place.environment, pickle.dumps(assignment), os.getpid()),
+        name=placement.name,
+        args=(theirs, placement.cores, placement.environment, pickle.dumps(assignment), os.getpid()),
     )
     with blocked(DRAIN):
         process.start()
     theirs.close()  # ours would keep the pipe open after the process has died
-    return Member(place=place, process=process, pipe=ours)
+    return EngineProcess(placement=placement, process=process, pipe=ours)

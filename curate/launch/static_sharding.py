@@ -12,7 +12,7 @@ from curate.runs.run_folder import Run
 from curate.settings.job import JobSettings
 
 
-def own_share(run: Run) -> Sequence[ShardRef]:
+def own_shards(run: Run) -> Sequence[ShardRef]:
     """The shards for this worker; one that gets a fixed share is told so in a line.
 
     Raises:

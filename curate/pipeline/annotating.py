@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from curate.annotation.run_worker import work
+from curate.annotation.run_worker import run_worker
 from curate.annotation.worker import Outcome
 from curate.core.errors import EngineDead, InputError
 from curate.core.types import ShardRef, Status
 from curate.engines.load_times import LOADING, usual_seconds
-from curate.launch.device_placement import Place, places_of
+from curate.launch.device_placement import Placement, placements
 from curate.launch.node import Node, assign
-from curate.launch.static_sharding import own_share
+from curate.launch.static_sharding import own_shards
 from curate.runs.commits import committed, finished
 from curate.runs.reopening import reopen_for_retry as reopen
 from curate.runs.run_folder import Run
@@ -51,26 +51,26 @@ def annotate(run: Run) -> Outcome:
     """
     if unfinished(run) == 0:
         return Outcome(tally=Tally(run.settings.budget), unreadable={})
-    outcome = _annotate(run, own_share(run))
+    outcome = _annotate(run, own_shards(run))
     write_total(run.store)
     return outcome
 
 
 def _annotate(run: Run, shards: Sequence[ShardRef]) -> Outcome:
-    places = places_of(run.settings.engine)
-    if len(places) > 1:
-        return _annotate_in_processes(run, places, shards)
+    placed = placements(run.settings.engine)
+    if len(placed) > 1:
+        return _annotate_in_processes(run, placed, shards)
     left = _left(run)
-    return asyncio.run(work(run, shards, lambda tally: judging(tally, left)))
+    return asyncio.run(run_worker(run, shards, lambda tally: judging(tally, left)))
 
 
-def _annotate_in_processes(run: Run, places: Sequence[Place], shards: Sequence[ShardRef]) -> Outcome:
+def _annotate_in_processes(run: Run, placed: Sequence[Placement], shards: Sequence[ShardRef]) -> Outcome:
     tally = Tally(run.settings.budget)
     node = Node(tally)
     usual = usual_seconds(run.settings.model, run.settings.engine)
-    what = f"{LOADING} in {len(places)} processes"
+    what = f"{LOADING} in {len(placed)} processes"
     display = Awaited(judging(tally, _left(run)), what, usual, lambda: node.has_begun)
-    outcome = node.run(assign(run, places, shards), display)
+    outcome = node.run(assign(run, placed, shards), display)
     left = unfinished(run) - len(outcome.unreadable)
     if node.losses and left > 0:
         raise EngineDead(f"{'; '.join(node.losses)}; {left} shards are left: run the same command again to go on")

@@ -6,35 +6,23 @@ of the rule set, so an interrupted stage goes on where it stopped; the card come
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from curate.cards.card import publish_cards
 from curate.console.phases import phase
 from curate.core.types import ShardRef
-from curate.filtering.copying import Progress, copy_shard
-from curate.filtering.counts import Counts
-from curate.filtering.in_order import in_order
-from curate.filtering.indexing import index_shard
 from curate.filtering.manifest import forget_others, read_manifests, register, replace_if_changed
-from curate.filtering.removals import Removals
-from curate.filtering.result import FilterResult, to_result
-from curate.filtering.setup import Stage, prepare
-from curate.filtering.sinking import sink
+from curate.filtering.result import FilterResult
+from curate.filtering.splitting import split_samples
+from curate.filtering.stage import Progress, Stage, prepare
 from curate.pipeline.compacting import drop_stale_rows
 from curate.policies.policy import Policy
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
 from curate.sources.base import Source
-from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store
-
-INDEX_LANES = 4
-"""Shards that are indexed at once. Half of the time goes to the disk, which takes several files as fast as one."""
 
 
 def run_filter(
@@ -72,7 +60,7 @@ def run_filter(
     if result is None:
         register(store, stage.manifest)
         total(_samples(stage))
-        result = _split(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
+        result = split_samples(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
     with phase("writing the card"):
         drop_stale_rows(store, stage.commits)
         cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
@@ -94,48 +82,3 @@ def _finished(stage: Stage) -> FilterResult | None:
     result = FilterResult(**same[0].result)
     there = {part: len(stage.present_in(part)) for part in result.files}
     return result if there == dict(result.files) else None
-
-
-def _split(stage: Stage, sources: Mapping[str, Source], *, pending: int, progress: Progress) -> FilterResult:
-    counts = Counts(stage.dataset)
-    with _scratch_folder(stage.store) as folder:
-        removed = Removals(folder, stage.dataset)
-        for shard in _write_shards(stage, sources, removed, progress):
-            counts.add(shard)
-        _publish_table(stage, "removed", removed.write)
-        if stage.dataset.label:
-            _publish_table(stage, "labels", lambda path: sink(counts.labels().lazy(), path, "zstd"))
-    return to_result(stage, counts, pending=pending)
-
-
-def _write_shards(
-    stage: Stage, sources: Mapping[str, Source], removed: Removals, progress: Progress
-) -> Iterator[Counts]:
-    """The counts of each shard, whose files are then all there."""
-    present = stage.present()
-    positions = range(len(stage.shards))
-    if stage.form.open is not None:
-        yield from (copy_shard(stage, n, sources, present, removed, progress) for n in positions)
-        return
-    for counted in in_order(lambda n: index_shard(stage, n, present, removed), positions, INDEX_LANES):
-        progress(counted.rows)
-        yield counted
-
-
-def _publish_table(stage: Stage, what: str, write: Callable[[Path], None]) -> None:
-    name = stage.manifest.side_file(what)
-    if not stage.store.exists(name):
-        with scratch_file(stage.store) as scratch:
-            write(scratch)
-            stage.store.publish(scratch, name)
-
-
-@contextmanager
-def _scratch_folder(store: Store) -> Iterator[Path]:
-    """A local folder that goes with the stage, whatever ends it."""
-    with scratch_file(store) as folder:
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

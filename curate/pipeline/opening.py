@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from curate.annotation.label_reuse import check_earlier
+from curate.annotation.label_reuse import check_reuse
 from curate.console.phases import phase
 from curate.engines.dtype import AUTO, dtype_of_auto, settled
 from curate.filtering.calibrating import check_calibration
-from curate.filtering.setup import check_settings, deciding_passes
+from curate.filtering.stage import check_settings, deciding_passes
 from curate.judges.checkpoints import model_identity
-from curate.judges.questions import asked_in_general
+from curate.judges.questions import questions_in_general
 from curate.runs.fingerprint import Fingerprint, fingerprint
 from curate.runs.plan import make_plan
 from curate.runs.run_folder import BegunMeanwhile, Record, Run, open_run, read_record, recorded_dtype
@@ -35,7 +35,7 @@ def _open(settings: Settings) -> Run:
     settings = settle_dtype(settings, recorded)
     fingerprints = fingerprints_of(settings)
     check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
-    check_earlier(settings, fingerprints)
+    check_reuse(settings, fingerprints)
     with phase("listing the shards"):
         plan = make_plan(settings.dataset)
     return open_run(store, settings, plan, fingerprints, recorded)
@@ -60,5 +60,5 @@ def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
     identity, own_dtype = model_identity(model), dtype_of_auto(model, engine)
     return {
         question.policy: fingerprint(question, model, identity, engine, settings.dataset, own_dtype=own_dtype)
-        for question in asked_in_general(settings)
+        for question in questions_in_general(settings)
     }

@@ -31,11 +31,11 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _STOP_SECONDS = 5.0
 
 
-class WorkerDied(Exception):
+class ProcessDied(Exception):
     """The process ended before it answered; says how."""
 
 
-class WorkerProcess(Generic[Q, A]):
+class PipedProcess(Generic[Q, A]):
     """A process that answers questions with `handler`, one after the other, in the order in which threads ask them.
 
     It starts at the first question, and again after it died. It leaves signals to its parent and ends with it, even if
@@ -57,7 +57,7 @@ class WorkerProcess(Generic[Q, A]):
         """The handler's answer.
 
         Raises:
-            WorkerDied: instead of an answer to this question; the next one finds a new process.
+            ProcessDied: instead of an answer to this question; the next one finds a new process.
             CurateError: as the handler raised it.
             RuntimeError: with the traceback of anything else that the handler raised.
         """
@@ -84,7 +84,7 @@ class WorkerProcess(Generic[Q, A]):
                 raise EOFError
             return (pipe.recv(),)
         except (EOFError, OSError) as error:
-            raise WorkerDied(self._end()) from error
+            raise ProcessDied(self._end()) from error
         finally:
             answered.set()
 

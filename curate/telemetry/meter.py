@@ -1,4 +1,4 @@
-"""Measures a worker while it works: times by stage, what stands where, and how long the engine waited.
+"""Measures a worker while it works: times by step, what stands where, and how long the engine waited.
 
 Everything here is used in the worker's event loop alone, so that nothing needs a lock; a mark costs well under a
 microsecond, beside the milliseconds that a sample takes.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import Generic, TypeVar
 
-from curate.telemetry.metrics import Gauge, Metrics, Stage
+from curate.telemetry.metrics import Gauge, Metrics, Step
 
 T = TypeVar("T")
 
@@ -63,24 +63,24 @@ class Running:
     Attributes:
         at: of `time.perf_counter`.
         counts: samples and bytes.
-        seconds: by stage.
+        seconds: by step.
         areas: integrals by gauge.
         empty: seconds without a request in the engine.
     """
 
     at: float
     counts: Mapping[str, int]
-    seconds: Mapping[Stage, float]
+    seconds: Mapping[Step, float]
     areas: Mapping[Gauge, float]
     empty: float
 
     def since(self, then: Running) -> dict[str, float]:
-        """What came since `then`: counts, the share of time the engine waited, mean gauges, seconds by stage."""
+        """What came since `then`: counts, the share of time the engine waited, mean gauges, seconds by step."""
         passed = max(1e-9, self.at - then.at)
         line: dict[str, float] = {name: count - then.counts[name] for name, count in self.counts.items()}
         line["waited"] = (self.empty - then.empty) / passed
         line |= {gauge.value: (area - then.areas[gauge]) / passed for gauge, area in self.areas.items()}
-        line |= {f"{stage}_seconds": seconds - then.seconds[stage] for stage, seconds in self.seconds.items()}
+        line |= {f"{step}_seconds": seconds - then.seconds[step] for step, seconds in self.seconds.items()}
         return {name: round(value, 4) for name, value in line.items()}
 
 
@@ -95,25 +95,25 @@ class Meter:
     def __init__(self) -> None:
         self.levels = {gauge: Level() for gauge in Gauge}
         self.samples = self.bytes_read = self.bytes_rendered = 0
-        self._seconds = dict.fromkeys(Stage, 0.0)
+        self._seconds = dict.fromkeys(Step, 0.0)
         self._made = perf_counter()
         self._thread_time = thread_time()
         self._first: float | None = None
         self._before: dict[Gauge, tuple[float, float]] = {}
         self._last = self._made
 
-    def add(self, stage: Stage, seconds: float) -> None:
-        """Count time that a sample spent in `stage`."""
-        self._seconds[stage] += seconds
+    def add(self, step: Step, seconds: float) -> None:
+        """Count time that a sample spent in `step`."""
+        self._seconds[step] += seconds
 
     @contextmanager
-    def timed(self, stage: Stage) -> Iterator[None]:
+    def timed(self, step: Step) -> Iterator[None]:
         """Count the time that this lasts."""
         started = perf_counter()
         try:
             yield
         finally:
-            self._seconds[stage] += perf_counter() - started
+            self._seconds[step] += perf_counter() - started
 
     @contextmanager
     def asked(self) -> Iterator[None]:
@@ -127,7 +127,7 @@ class Meter:
                 yield
         finally:
             self._last = perf_counter()
-            self._seconds[Stage.ENGINE] += self._last - started
+            self._seconds[Step.ENGINE] += self._last - started
 
     @property
     def begun(self) -> bool:
@@ -148,7 +148,7 @@ class Meter:
             startup=first - self._made,
             elapsed=self._last - first,
             waited=self.levels[Gauge.ENGINE].empty - self._before[Gauge.ENGINE][1] if self.begun else 0.0,
-            seconds={stage.value: seconds for stage, seconds in self._seconds.items()},
+            seconds={step.value: seconds for step, seconds in self._seconds.items()},
             depth={gauge.value: area for gauge, area in depth.items()},
             highest={gauge.value: level.highest for gauge, level in self.levels.items()},
             loop=thread_time() - self._thread_time,

@@ -11,7 +11,7 @@ FED = 0.05
 """An engine that waits for less than this share of the time counts as fed: it sets the pace."""
 
 
-class Stage(StrEnum):
+class Step(StrEnum):
     """Where a sample spends its time.
 
     READ: being read from its shard, and hashed. PLACE: waiting for a place in flight. LINE: waiting for a preparing
@@ -57,7 +57,7 @@ class Metrics:
         startup: seconds from a worker's start to its first request.
         elapsed: seconds from a worker's first request to its last answer.
         waited: seconds of these without a request in the engine.
-        seconds: by stage, over all samples; samples overlap, so these may exceed `elapsed`.
+        seconds: by step, over all samples; samples overlap, so these may exceed `elapsed`.
         depth: by gauge, its value integrated over `elapsed`, in samples (or requests, or processes) times seconds.
         highest: by gauge, its greatest value.
         loop: CPU seconds of the thread that hands out the work, over the whole life of a worker.
@@ -95,9 +95,9 @@ class Metrics:
         """Share of the time in which the engine had nothing to do although work was left."""
         return self.waited / max(1e-9, self.elapsed)
 
-    def each(self, stage: Stage) -> float:
-        """Mean seconds of a sample in `stage`."""
-        return self.seconds.get(stage, 0.0) / max(1, self.samples)
+    def each(self, step: Step) -> float:
+        """Mean seconds of a sample in `step`."""
+        return self.seconds.get(step, 0.0) / max(1, self.samples)
 
     def mean(self, gauge: Gauge) -> float:
         """Mean value of `gauge` in one worker."""
@@ -115,11 +115,11 @@ class Metrics:
             return "preparation"
         if self.waited_share < FED:
             return "engine"
-        seconds = {stage: self.seconds.get(stage, 0.0) for stage in Stage}
+        seconds = {step: self.seconds.get(step, 0.0) for step in Step}
         busy = {
-            "places": seconds[Stage.PLACE],
-            "reading": seconds[Stage.READ],
-            "writing": seconds[Stage.WRITE],
+            "places": seconds[Step.PLACE],
+            "reading": seconds[Step.READ],
+            "writing": seconds[Step.WRITE],
             "loop": self.loop,
         }
         return max(busy, key=busy.__getitem__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curate.telemetry.metrics import Gauge, Metrics, Stage
+from curate.telemetry.metrics import Gauge, Metrics, Step
 
-_PASSES = (Stage.SCORE, Stage.CONTINUE)
+_PASSES = (Step.SCORE, Step.CONTINUE)
 _LIMITS = {
     "preparation": "preparing sets the pace: more engine.workers, or cores for them, would help",
     "engine": "the engine sets the pace",
@@ -35,7 +35,7 @@ def pace(metrics: Metrics) -> Iterator[str]:
         return
     inside = f"{metrics.mean(Gauge.ENGINE):.0f} requests in it on average"
     yield f"engine      waited {metrics.waited_share:.1%} of the time, {inside}; {_LIMITS[metrics.limit]}"
-    yield f"an image    {'   '.join(_stages(metrics))}   ({metrics.rate:.1f} images/s a worker)"
+    yield f"an image    {'   '.join(_steps(metrics))}   ({metrics.rate:.1f} images/s a worker)"
 
 
 def pace_in_short(metrics: Metrics) -> str | None:
@@ -47,18 +47,18 @@ def pace_in_short(metrics: Metrics) -> str | None:
     return f"{metrics.rate:.1f} images/s{each}, set by {_SHORT[metrics.limit]}{waited}"
 
 
-def _stages(metrics: Metrics) -> Iterator[str]:
-    for stage in (Stage.READ, Stage.DECODE, Stage.RENDER, Stage.ENGINE, Stage.WRITE):
-        yield f"{stage} {_milliseconds(metrics, stage)}{_passes(metrics) if stage is Stage.ENGINE else ''}"
+def _steps(metrics: Metrics) -> Iterator[str]:
+    for step in (Step.READ, Step.DECODE, Step.RENDER, Step.ENGINE, Step.WRITE):
+        yield f"{step} {_milliseconds(metrics, step)}{_passes(metrics) if step is Step.ENGINE else ''}"
 
 
 def _passes(metrics: Metrics) -> str:
     """The engine's passes, where it told of any."""
-    if not any(metrics.each(stage) for stage in _PASSES):
+    if not any(metrics.each(step) for step in _PASSES):
         return ""
-    return f" ({', '.join(f'{stage} {_milliseconds(metrics, stage)}' for stage in _PASSES)})"
+    return f" ({', '.join(f'{step} {_milliseconds(metrics, step)}' for step in _PASSES)})"
 
 
-def _milliseconds(metrics: Metrics, stage: Stage) -> str:
-    milliseconds = 1000 * metrics.each(stage)
+def _milliseconds(metrics: Metrics, step: Step) -> str:
+    milliseconds = 1000 * metrics.each(step)
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curate.annotation.preprocess_pool import Limits, PreparerPool
+from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.core.errors import InputError, InvalidOutput
 from curate.core.types import Failure, Question, Rating, Sample
 from curate.engines.base import Engine, Payload
@@ -93,7 +93,9 @@ class _Lesson:
         engine = make_engine(self._teacher.model, self._teacher.engine)
         limits = Limits(max_bytes=self._dataset.max_bytes, max_pixels=self._dataset.max_pixels)
         workers = self._teacher.engine.workers
-        async with PreparerPool(engine.renderer_factory(), limits, workers=1 if workers == "auto" else workers) as pool:
+        async with PreprocessPool(
+            engine.renderer_factory(), limits, workers=1 if workers == "auto" else workers
+        ) as pool:
             try:
                 await engine.start()
                 images = images_of(self._cases.keys(), self._dataset)
@@ -104,7 +106,7 @@ class _Lesson:
     def _lanes(self) -> int:
         return max(1, self._teacher.engine.max_requests // max(len(cases) for cases in self._cases.values()))
 
-    async def _lane(self, images: Iterator[Sample], engine: Engine, pool: PreparerPool) -> None:
+    async def _lane(self, images: Iterator[Sample], engine: Engine, pool: PreprocessPool) -> None:
         for sample in images:
             cases = self._cases[sample.key]
             questions = tuple(forced_question(case, self._teacher.model) for case in cases.values())

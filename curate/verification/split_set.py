@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from curate.filtering.manifest import CARD, FOLDER, Manifest, read_manifests
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import Rules
-from curate.filtering.setup import check_settings
+from curate.filtering.stage import check_settings
 from curate.settings.filter import FilterSettings
 from curate.verification.cards import Pointer
 from curate.verification.evidence import Evidence, Finding, Law, Note

@@ -16,7 +16,7 @@ from curate.console.phases import phase
 from curate.core.errors import ExitCode
 from curate.filtering.calibrating import check_calibration
 from curate.filtering.result import FilterResult
-from curate.filtering.setup import deciding_passes
+from curate.filtering.stage import deciding_passes
 from curate.pipeline.filtering import run_filter
 from curate.runs.rollup import roll_up
 from curate.runs.run_folder import Run, load_run

@@ -84,7 +84,7 @@ def _listing(plan: Plan) -> Iterator[str]:
 
 
 def _estimate(estimate: Estimate, engine: EngineSettings) -> Iterator[str]:
-    found = estimate.measured
+    found = estimate.observed
     failed = ", ".join(f"{status} {share:.1%}" for status, share in found.failed.items())
     few = found.samples < engine.max_requests
     hint = f"; fewer than engine.max_requests={engine.max_requests}: a larger probe=N is nearer" if few else ""

@@ -27,6 +27,9 @@ from curate.settings.filter import FilterSettings
 from curate.settings.run import passes_of
 from curate.storage.store import Store
 
+Progress = Callable[[int], object]
+"""Called with a number of samples whenever so many more are in their splits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
