@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 
 SHOW = "import sys; from curate.cli.program import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
 

@@ -122,17 +122,17 @@ def test_what_is_remembered_is_bounded(shards, tmp_path, monkeypatch):
     assert reused == {3, 4, 11, 14}, "the pictures of 0 and 1 are remembered, that of 2 is not"
 
 
-def test_a_turn_waits_for_all_before_it():
+def test_an_occurrence_waits_for_all_before_it():
     async def scenario():
         one = duplicates.DuplicateIndex()
         first, second, third = (one.occurrence("ab", "p") for _ in range(3))
-        waiting = asyncio.create_task(third.earlier())
+        waiting = asyncio.create_task(third.first_labelled())
         await asyncio.sleep(0)
         row = Annotation(key="k", shard="s", index=0, policy="p", status=Status.ENGINE_FAILURE)
         first.settle(row)
         await asyncio.sleep(0)
         assert not waiting.done()
-        assert await second.earlier() is None
+        assert await second.first_labelled() is None
         label = Annotation(key="l", shard="s", index=1, policy="p", status=Status.LABELLED)
         second.settle(label)
         return await waiting

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 from curate.cli.help import constants
 from curate.cli.hydra_config import compose_filter, compose_policy, compose_settings, compose_tune
 from curate.cli.program import main

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 from curate.cli.program import main
 from tests.jobs import picture, write_tar
 

@@ -58,9 +58,14 @@ def read(files: Iterable[str], dataset: DatasetSettings) -> Iterator[Sample]:
     """
     for index, name in enumerate(files):
         body = _body(name, dataset.max_bytes + 1)
-        held = len(body) <= dataset.max_bytes
-        failure = None if held else too_many_bytes(len(body) if name == STDIN else Path(name).stat().st_size, dataset)
-        yield Sample(key=name, index=index, image=body if held else None, image_name=name, failure=failure)
+        yield sample_of(name, index, body, len(body) if name == STDIN else Path(name).stat().st_size, dataset)
+
+
+def sample_of(name: str, index: int, body: bytes, size: int, dataset: DatasetSettings) -> Sample:
+    """A picture as a sample; `body` may be the beginning of one of `size` bytes, where these are too many."""
+    held = size <= dataset.max_bytes
+    failure = None if held else too_many_bytes(size, dataset)
+    return Sample(key=name, index=index, image=body if held else None, image_name=name, failure=failure)
 
 
 def _body(name: str, most: int) -> bytes:

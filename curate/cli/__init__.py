@@ -1,1 +1,20 @@
-"""TODO cli."""
+"""The edge: `python -m curate COMMAND`.
+
+Law: Hydra is known to one module; an error is one line and an exit code.
+
+| module | does |
+|---|---|
+| program | finds the command; errors to lines and exit codes |
+| commands/, command_names | one file each, and their names |
+| hydra_config, overrides | what is typed to `Settings` |
+| argument_hints | what other tools' users type, told how it is written here |
+| help, completion, inspection, settings_page | what the program says of itself |
+| remarks | what is to be known before a model judges |
+| run_argument | `output.dir=` of commands without settings |
+"""
+
+__all__ = (
+    "hydra_config",
+    "program",
+    "remarks",
+)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from curate.cli.argument_hints import Takes
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 from curate.cli.help import taken_by
 from curate.settings.config_groups import GROUPS, group_names, written
 

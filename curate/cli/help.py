@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from curate.cli.argument_hints import JOB, Takes, takes
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 from curate.core.package_files import PACKAGE
 from curate.settings.config_groups import GROUPS, group_names, written
 

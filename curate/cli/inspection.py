@@ -9,10 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from curate import __version__
 from curate.cli.argument_hints import Takes, refuse_foreign
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir
+from curate.core.version import __version__
 from curate.settings.config_groups import GROUPS, brought_by_model, default_names, group_names, written
 
 _FLAGS = ("--cfg", "-c", "--info", "-i")

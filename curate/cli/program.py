@@ -6,9 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from curate import __version__
 from curate.cli.argument_hints import JOB, as_usual, refuse_flag, refuse_foreign
-from curate.cli.commands import NAMES
+from curate.cli.command_names import NAMES
 from curate.cli.completion import replies
 from curate.cli.help import manual, overview, taken_by
 from curate.cli.inspection import asked_for, info, inspect
@@ -16,6 +15,7 @@ from curate.console.output import complain, configure, say
 from curate.console.phases import phase
 from curate.core.closest_names import did_you_mean, nearest
 from curate.core.errors import CurateError, Drained, ExitCode, InputError
+from curate.core.version import __version__
 from curate.processes.interruption import said
 from curate.storage.retrying_store import FULL_OR_READ_ONLY, storage_failed
 

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
 
 

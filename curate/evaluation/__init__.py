@@ -1,5 +1,7 @@
 """Measuring a safeguard against a gold set: reading, joining, metrics with intervals, calibration, operating points.
 
+Law: what is missing or not labelled counts as wrong; a score comes with its interval.
+
 | file | does |
 |---|---|
 | labels | ratings and categories in every published spelling, brought to ours |
@@ -11,5 +13,14 @@
 | ranking, reliability, calibration | areas and curves, calibration error, a fitted calibration |
 | thresholds | operating points, written as filter rules |
 | compare, prevalence | paired differences; how much of an unlabelled set is unsafe |
-| assess, document, plots | all of it together, as JSON, Markdown and PNG |
+| assess, document, report_md, plots | all of it together, as JSON, Markdown and PNG |
+| evaluate | an evaluation as a whole |
 """
+
+__all__ = (
+    "evaluate",
+    "gold",
+    "predictions",
+    "report_md",
+    "thresholds",
+)

@@ -1,5 +1,7 @@
 """From annotations to splits: rules decide, writers copy the original bytes, the card is written last.
 
+Law: what was not judged never reaches `clean`, and what a split holds are the original bytes.
+
 | module | does |
 |---|---|
 | conditions | one SQL condition of a rule set -> a checked polars expression |
@@ -17,6 +19,20 @@
 | manifest | which files belong to which rule set; what an older one left behind |
 | stage | everything one run of the stage works with, checked |
 | result | counts |
-| run | the stage as a whole |
+| splitting | every shard decided, counted and written |
 | estimate | what each format costs in disk |
 """
+
+__all__ = (
+    "calibrating",
+    "decide",
+    "estimate",
+    "formats",
+    "manifest",
+    "result",
+    "rules",
+    "splitting",
+    "stage",
+    "write_index",
+    "write_parquet",
+)

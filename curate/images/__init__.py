@@ -1,1 +1,15 @@
-"""TODO images."""
+"""Bytes to upright 8-bit RGB, or the reason why not.
+
+Nouns: `Decoded`, `ImageRefused`.
+Law: a picture that is cut, too large or of no known format is refused with a status; it never reaches a model.
+
+| module | does |
+|---|---|
+| decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
+| jpeg_reduction | how far a JPEG may be reduced while it is decoded |
+"""
+
+__all__ = (
+    "decoding",
+    "jpeg_reduction",
+)

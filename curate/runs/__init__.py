@@ -1,1 +1,36 @@
-"""TODO runs."""
+"""A run's folder as a database: what was planned, who works on what, which rows count.
+
+Nouns: `Plan`, `Fingerprint`, `Claim`, `Commit`, `Journal`, `Run` (all of them, opened).
+Law: only what has a commit counts; a commit is written last, and once, create-if-absent.
+
+| module | does |
+|---|---|
+| plan | patterns to a fixed, hashed list of shards |
+| fingerprint | a hash over all that can change a row |
+| run_folder | whether a command may go on in a folder |
+| claims, heartbeat | who works on which shard |
+| annotation_table | rows to and from Arrow |
+| journal | rows on their way to the annotation file, checkpointed |
+| commits | what is finished; here a shard is committed |
+| reopening | finished shards made unfinished |
+| shard_failures | shards that could not be read |
+| rollup | what workers know to be finished, for `status` |
+| disagreement | where the policies of a run differ |
+| compaction/ | many small files as a few parts |
+"""
+
+__all__ = (
+    "annotation_table",
+    "claims",
+    "commits",
+    "compaction",
+    "disagreement",
+    "fingerprint",
+    "heartbeat",
+    "journal",
+    "plan",
+    "reopening",
+    "rollup",
+    "run_folder",
+    "shard_failures",
+)

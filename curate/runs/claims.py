@@ -21,8 +21,6 @@ from typing import Any
 from curate.storage.store import Store
 
 CLAIMS = "work/claims"
-
-
 WORKERS = "work/workers"
 
 

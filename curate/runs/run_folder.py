@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from curate import __version__
 from curate.core.errors import InputError
 from curate.core.types import ShardRef
+from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
 from curate.runs.fingerprint import Fingerprint

@@ -10,8 +10,6 @@ from io import BufferedIOBase
 from pathlib import Path
 
 _TEMPORARY = ".tmp-"
-
-
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 """How a file system says that it has no hard links."""
 

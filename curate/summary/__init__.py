@@ -1,1 +1,11 @@
-"""TODO summary."""
+"""What `run` ends with, on one screen.
+
+| module | does |
+|---|---|
+| summary | what was found, what failed and why, where it lies |
+| examples, example_rows | three pictures that tell something about the run |
+| unjudged | samples without a label, and what would help |
+| next_steps | commands that make sense now, as they are typed |
+"""
+
+__all__ = ("summary",)

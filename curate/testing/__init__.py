@@ -1,1 +1,3 @@
-"""What tests and benchmarks of the whole need in place of the real thing: a fake engine, tiny models."""
+"""What tests and benchmarks of the whole need in place of the real thing: a store with faults, tiny models."""
+
+__all__ = ()

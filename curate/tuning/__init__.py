@@ -1,5 +1,7 @@
 """Training data for safeguards, and tuning them; needs the extra `tune`.
 
+Law: a conversation is what `run` would ask; an interrupted tuning goes on as if it had not been.
+
 | module | does | gives |
 |---|---|---|
 | augment | draws policies under which an image keeps or turns its label | cases |
@@ -14,3 +16,10 @@
 | loop | the training loop, which goes on from its checkpoints | a tuned model, history |
 | export | a checkpoint as the released ones are, or an adapter, for vLLM | a folder |
 """
+
+__all__ = (
+    "build",
+    "gold_images",
+    "teacher",
+    "tune",
+)

@@ -3,6 +3,8 @@
 Everything goes shard by shard. Memory grows with the samples of one shard (a few hundred bytes each) and with the
 number of shards (names and digests), never with the data.
 
+Law: it reads, and never mends.
+
 | module | does |
 |---|---|
 | evidence | the laws, and what a check says: counted, found wrong, worth a note |
@@ -23,3 +25,8 @@ number of shards (names and digests), never with the data.
 | leftovers | law 8: what dead workers left, and that it does not count |
 | audit | all of it over one folder |
 """
+
+__all__ = (
+    "audit",
+    "report",
+)

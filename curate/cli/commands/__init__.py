@@ -1,21 +1,7 @@
-"""The commands of `python -m curate`, one file each with SUMMARY, EXAMPLE and `main(argv) -> ExitCode`."""
+"""The commands of `python -m curate`, one file each.
 
-from __future__ import annotations
+A command is SUMMARY, EXAMPLE and `main(argv) -> ExitCode`, with ARGUMENTS, SETTINGS or WORDS for what it takes; its
+name stands in `curate.cli.command_names`.
+"""
 
-NAMES = (
-    "run",
-    "judge",
-    "plan",
-    "annotate",
-    "filter",
-    "status",
-    "verify",
-    "compact",
-    "submit",
-    "evaluate",
-    "tune",
-    "policy",
-    "settings",
-    "completion",
-)
-"""In the order of `--help`; the file of the same name is imported only when the command is called."""
+__all__ = ()

@@ -15,8 +15,9 @@ from curate.cli.run_argument import split_run
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError
 from curate.pipeline.annotating import unfinished
-from curate.pipeline.compacting import TARGET, compact
+from curate.pipeline.compacting import compact
 from curate.runs.commits import any_committed
+from curate.runs.compaction.rewriting import TARGET
 from curate.runs.run_folder import load_run
 
 SUMMARY = "merge a run's small annotation files into parts of some hundred megabytes"

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import polars as pl
 
 from curate.cli.argument_hints import takes
 from curate.console.output import say
-from curate.core.calibration import Method, save_calibration
+from curate.core.calibration import Method
 from curate.core.errors import ExitCode, InputError
-from curate.evaluation.assess import Assessment, assess
-from curate.evaluation.compare import compare
-from curate.evaluation.document import write_metrics
-from curate.evaluation.gold import Gold, read_gold
-from curate.evaluation.origin import read_origin
-from curate.evaluation.outcomes import Outcomes, join
-from curate.evaluation.plots import write_plots
-from curate.evaluation.predictions import distinct_names, is_run, read_predictions
-from curate.evaluation.report_md import render, score_table
-from curate.evaluation.thresholds import Target, write_filter
-from curate.storage.factory import is_url, open_store
+from curate.evaluation.evaluate import Request, evaluate
+from curate.evaluation.predictions import is_run
+from curate.evaluation.report_md import score_table
+from curate.evaluation.thresholds import Target
 
 SUMMARY = "metrics of any annotations against a gold set"
 EXAMPLE = "evaluate predictions=runs/mine gold=gold.csv recall=0.95"
@@ -42,23 +30,8 @@ calibration=auto|isotonic|platt
 calibrated=true|false     choose thresholds on calibrated probabilities; the filter files carry the calibration
 unlabelled=FILE_OR_DIR    estimate how much of these predictions' images is truly unsafe
 """
-
 _METHODS: Mapping[str, Method | None] = {"auto": None, "isotonic": "isotonic", "platt": "platt"}
 _KNOWN = tuple(takes(ARGUMENTS, "").own)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What was asked for on the command line."""
-
-    predictions: tuple[str, ...]
-    gold: str
-    folder: str
-    policy: str | None
-    target: Target | None
-    method: Method | None
-    on_calibrated: bool
-    unlabelled: str | None
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -69,10 +42,7 @@ def main(argv: list[str]) -> ExitCode:
     """
     request = parse(argv)
     _require_extra()
-    gold = read_gold(request.gold)
-    assessments = _assess_all(request, gold)
-    with _folder(request.folder) as folder:
-        written = _write(folder, gold, assessments)
+    assessments, written = evaluate(request)
     say(score_table(assessments), "", f"{request.folder}: {', '.join(path.name for path in written)}")
     return ExitCode.DONE
 
@@ -157,72 +127,3 @@ def _require_extra() -> None:
     missing = [name for name in ("sklearn", "scipy", "matplotlib") if find_spec(name) is None]
     if missing:
         raise InputError(f"evaluate: {', '.join(missing)} not installed; pip install 'curate[tune]'")
-
-
-def _assess_all(request: Request, gold: Gold) -> list[Assessment]:
-    unlabelled = None if request.unlabelled is None else _read_unlabelled(request.unlabelled, request.policy)
-    return [
-        assess(
-            name,
-            _outcomes(request, gold, path),
-            method=request.method,
-            target=request.target,
-            on_calibrated=request.on_calibrated,
-            origin=read_origin(path, request.policy),
-            unlabelled=unlabelled,
-        )
-        for name, path in zip(distinct_names(request.predictions), request.predictions, strict=True)
-    ]
-
-
-def _outcomes(request: Request, gold: Gold, path: str) -> Outcomes:
-    return join(gold, read_predictions(path, request.policy), by_policy=request.policy is None)
-
-
-def _read_unlabelled(path: str, policy: str | None) -> pl.DataFrame:
-    rows = read_predictions(path, policy)
-    policies = rows["policy"].drop_nulls().unique().sort()
-    if len(policies) > 1:
-        raise InputError(f"{path}: holds the policies {', '.join(policies)}; choose one with policy={policies[0]}")
-    return rows
-
-
-@contextmanager
-def _folder(place: str) -> Iterator[Path]:
-    """A folder of this machine to write into; at the end what is in it goes to `place`, where that is a URL."""
-    if not is_url(place):
-        Path(place).mkdir(parents=True, exist_ok=True)
-        yield Path(place)
-        return
-    with TemporaryDirectory(prefix="curate-evaluate-") as name:
-        yield Path(name)
-        store = open_store(place)
-        for path in sorted(Path(name).iterdir()):
-            store.replace(path.name, path.read_bytes())
-
-
-def _write(folder: Path, gold: Gold, assessments: Sequence[Assessment]) -> list[Path]:
-    first = assessments[0]
-    differences = [compare((first.name, first.outcomes), (a.name, a.outcomes)) for a in assessments[1:]]
-    metrics, report = folder / "metrics.json", folder / "evaluation.md"
-    write_metrics(gold, assessments, differences, metrics)
-    report.write_text(render(gold, assessments, differences), encoding="utf-8")
-    written = [metrics, report, *write_plots(assessments, folder)]
-    for assessment in assessments:
-        suffix = f".{assessment.name.replace('/', '-')}" if len(assessments) > 1 else ""
-        written += _write_rules(assessment, folder, suffix)
-    return written
-
-
-def _write_rules(assessment: Assessment, folder: Path, suffix: str) -> list[Path]:
-    """The files that `run` and `filter` read."""
-    written = []
-    if assessment.reliability and assessment.reliability.fitted:
-        written.append(folder / f"calibration{suffix}.json")
-        save_calibration(assessment.reliability.fitted, written[-1])
-    if assessment.points:
-        points = assessment.points
-        for name, point in (("filter", points.common), ("filter-by-category", points.by_category)):
-            written.append(folder / f"{name}{suffix}.yaml")
-            write_filter(point, points.target, written[-1], points.calibration)
-    return written

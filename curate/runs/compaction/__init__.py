@@ -14,3 +14,10 @@ judged again therefore leaves its part without anything being rewritten, and rea
 | sweeping | the small files whose rows stand in a part, deleted under their shards' claims |
 | alone | one compaction of a run at a time |
 """
+
+__all__ = (
+    "exclusive",
+    "files",
+    "index",
+    "rewriting",
+)

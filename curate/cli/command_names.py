@@ -1,0 +1,21 @@
+"""The names of the commands."""
+
+from __future__ import annotations
+
+NAMES = (
+    "run",
+    "judge",
+    "plan",
+    "annotate",
+    "filter",
+    "status",
+    "verify",
+    "compact",
+    "submit",
+    "evaluate",
+    "tune",
+    "policy",
+    "settings",
+    "completion",
+)
+"""In the order of `--help`; the file of the same name is imported only when the command is called."""
