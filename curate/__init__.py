@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from curate.core.version import __version__
 
 if TYPE_CHECKING:
-    from curate.api import LoadedRun, judge, load_run
+    from curate.api import LoadedRun, ModelWarning, judge, load_run
 
-__all__ = ("LoadedRun", "__version__", "judge", "load_run")
+__all__ = ("LoadedRun", "ModelWarning", "__version__", "judge", "load_run")
 
 
 def __getattr__(name: str) -> object:

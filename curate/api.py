@@ -34,6 +34,10 @@ Picture = Image.Image | bytes | str | Path
 """A picture as it is given to `judge`: decoded, encoded, or the path of a file."""
 
 
+class ModelWarning(UserWarning):
+    """What whoever uses the labels has to know of the model."""
+
+
 class LoadedRun:
     """A run's folder, to be looked at. Nothing is written.
 
@@ -121,7 +125,7 @@ def judge(
     ...     print(row.rating, row.category, row.p_unsafe, row.rationale)
 
     A picture that cannot be judged has a row too: its `status` says why, and its `rating` is None. What is to be known
-    of the model is warned of (`warnings`).
+    of the model is warned of (`ModelWarning`).
 
     Args:
         pictures: images of PIL, encoded images, or paths. Those of PIL are encoded without loss first.
@@ -139,7 +143,7 @@ def judge(
         raise InputError("policies: `judge` takes one policy; call it for each")
     for line in (settings.model.warning, *remarks(settings)):
         if line:
-            warnings.warn(line, UserWarning, stacklevel=2)
+            warnings.warn(line, ModelWarning, stacklevel=2)
     return judged_apart(settings, [_encoded(picture) for picture in pictures])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import s3_server as s3
+from tests.support import s3_server as s3
 
 # Time is never asserted; in CI the same examples run every time, elsewhere new ones are looked for.
 settings.register_profile("curate", deadline=None, derandomize=bool(os.environ.get("CI")))

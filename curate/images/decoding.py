@@ -49,8 +49,8 @@ _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 """Sizes of the header behind "BM", two letters that any text may start with."""
 
 # What Pillow's plugins raise on broken files while they open and load. The first five came out of half a million
-# mutated files of all six formats (tests/test_images.py keeps looking), the others were read in the plugins' code.
-# This is the one place where a wide tuple is right: each of them means that these bytes are no picture.
+# mutated files of all six formats (tests/images/test_decoding.py keeps looking), the others were read in the plugins'
+# code. This is the one place where a wide tuple is right: each of them means that these bytes are no picture.
 _BROKEN = (
     OSError,  # truncated data, a decoder's error code
     SyntaxError,  # "not identified by this plugin", broken PNG chunks

@@ -27,6 +27,10 @@ from curate.settings.run import Settings
 _QUESTION, _ANSWER = "question.pickle", "answer.pickle"
 _PROGRAM = "import sys; from curate.launch.apart import answer; answer(sys.argv[1], int(sys.argv[2]))"
 
+_FOREVER = 1e9
+"""Seconds. A wait with an end looks again and again; one without hears no Ctrl-C once polars is imported, whose handler
+lets system calls go on."""
+
 
 def judged_apart(settings: Settings, pictures: Sequence[bytes]) -> list[Annotation]:
     """The row of each encoded picture under each policy, in their order.
@@ -43,7 +47,7 @@ def judged_apart(settings: Settings, pictures: Sequence[bytes]) -> list[Annotati
         (Path(folder) / _QUESTION).write_bytes(pickle.dumps((settings, list(pictures))))
         process = subprocess.Popen([sys.executable, "-c", _PROGRAM, folder, str(os.getpid())], start_new_session=True)
         try:
-            code = process.wait()
+            code = process.wait(_FOREVER)
         except BaseException:
             kill_with_all_below(process.pid)
             process.wait()

@@ -21,7 +21,7 @@ from curate.pipeline.opening import open_settings
 from curate.sources.registry import source_for
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, photograph_tars, stopwatch
 from tests.benchmarks.stand_in import NAME, StandIn, built
-from tests.jobs import rows
+from tests.support.jobs import rows
 
 SHARDS, EACH, ENGINE_RATE, REPEATS = 3, 300, 100, 3
 FLOOR = "floor: one core, decode and pre-processing alone"

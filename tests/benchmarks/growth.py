@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.measuring import Ratio, Result
 from tests.benchmarks.processes import Usage, watch
-from tests.jobs import rows, write_tar
+from tests.support.jobs import rows, write_tar
 
 EACH = 100
 SIZES = {"1x": 10, "10x": 100, "100x": 1_000}

@@ -19,7 +19,7 @@ from curate.pipeline.opening import settle_dtype
 from curate.policies.policy import Policy
 from curate.settings.run import Settings
 from tests.benchmarks.timed_job import Times, run_job
-from tests.jobs import rows
+from tests.support.jobs import rows
 
 BORDER = 0.02
 """So near to one half p_unsafe may change sides with the composition of a batch (docs/design.md)."""

@@ -32,7 +32,8 @@ STORAGE, WORKERS, ENGINE, DATA, CLUSTER = "Storage", "Workers", "Engine", "Data"
 
 
 def _tests(file: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"tests/test_{file}.py::{name}" for name in names)
+    folder, _, stem = file.rpartition("/")
+    return tuple(f"tests/{folder}/test_{stem}.py::{name}" for name in names)
 
 
 FAULTS = (
@@ -43,21 +44,21 @@ FAULTS = (
         "EIO, ENOSPC once, ENOSPC from then on, connection lost from then on",
         f"time-outs: the run gets over each by itself; else one line and exit code 2; the next run ends in {SAME}, no "
         "temporary file is left, `verify` finds nothing",
-        _tests("storage_faults", "test_whatever_call_fails_the_next_run_ends_in_the_same_tables"),
+        _tests("storage/faults", "test_whatever_call_fails_the_next_run_ends_in_the_same_tables"),
     ),
     Fault(
         STORAGE,
         "the disk is really full",
         "output on a tmpfs of 1/20, 2/20, ... 19/20 of what the run needs, the same folder again and again",
         f'exit code 2, one line ("free some space"), nothing half-written; with room {SAME}',
-        _tests("full_disk", "test_a_disk_that_fills_up_again_and_again"),
+        _tests("end_to_end/full_disk", "test_a_disk_that_fills_up_again_and_again"),
     ),
     Fault(
         STORAGE,
         "the disk turns read-only",
         "`remount,ro` while samples are judged",
         f'exit code 2, one line ("make it writable"); writable again, {SAME}',
-        _tests("full_disk", "test_a_disk_that_turns_read_only"),
+        _tests("end_to_end/full_disk", "test_a_disk_that_turns_read_only"),
     ),
     Fault(
         STORAGE,
@@ -65,14 +66,14 @@ FAULTS = (
         "a proxy between the command and a real S3 server, on sources and output, meets an eighth of all requests with "
         "one of them, from a seed",
         f"exit code 0, {SAME} as a run into a local folder",
-        _tests("s3_run", "test_a_network_that_fails_changes_nothing"),
+        _tests("end_to_end/s3_run", "test_a_network_that_fails_changes_nothing"),
     ),
     Fault(
         STORAGE,
         "a worker on S3 killed",
         "SIGKILL",
         f"two others take over after the lease; {SAME}",
-        _tests("s3_run", "test_killed_workers_in_a_bucket_are_replaced"),
+        _tests("end_to_end/s3_run", "test_killed_workers_in_a_bucket_are_replaced"),
     ),
     Fault(
         STORAGE,
@@ -80,8 +81,8 @@ FAULTS = (
         "the proxy refuses If-None-Match; a server of our own ignores or refuses it",
         f"found out at the start, said in one line; each worker has a fixed share; {SAME}",
         (
-            *_tests("s3_run", "test_without_conditional_writes_each_worker_has_a_fixed_share"),
-            *_tests("store", "test_a_server_without_conditional_writes_is_found_out"),
+            *_tests("end_to_end/s3_run", "test_without_conditional_writes_each_worker_has_a_fixed_share"),
+            *_tests("storage/store", "test_a_server_without_conditional_writes_is_found_out"),
         ),
     ),
     Fault(
@@ -89,7 +90,7 @@ FAULTS = (
         "wrong keys, no credentials, no such profile, no such bucket",
         "environment of the command",
         "exit code 2, one line, no retries",
-        _tests("s3_run", "test_what_the_bucket_refuses_is_one_line"),
+        _tests("end_to_end/s3_run", "test_what_the_bucket_refuses_is_one_line"),
     ),
     Fault(
         STORAGE,
@@ -97,7 +98,7 @@ FAULTS = (
         "a file system that raises what the real ones do",
         "read on from the same byte; one that stays away leaves the shard to a later run",
         _tests(
-            "source_faults",
+            "sources/faults",
             "test_what_passes_costs_no_byte",
             "test_what_does_not_pass_is_not_tried_again",
             "test_a_storage_that_stays_away_leaves_the_shard_to_a_later_run",
@@ -109,35 +110,35 @@ FAULTS = (
         "a file system without hard links",
         "`os.link` that fails as FAT's and mounted buckets' do",
         "works, with fixed shares",
-        _tests("store", "TestLocalStore::test_without_hard_links_it_works_and_says_that_it_does_not_arbitrate"),
+        _tests("storage/store", "TestLocalStore::test_without_hard_links_it_works_and_says_that_it_does_not_arbitrate"),
     ),
     Fault(
         STORAGE,
         "`compact` stops at any one call, before or after that took effect",
         "a wrapper, from a run with and without parts; every call (every seventh in CI)",
         "every reader and the card find each row once; the next `compact` ends it",
-        _tests("compaction", "test_killed_at_any_call_nothing_is_lost_and_the_next_one_ends_it"),
+        _tests("runs/compaction/rewriting", "test_killed_at_any_call_nothing_is_lost_and_the_next_one_ends_it"),
     ),
     Fault(
         STORAGE,
         "readers at every moment of a compaction",
         "with an index read before it",
         "each row once, the same rows",
-        _tests("compaction", "test_readers_find_every_row_once_at_every_moment"),
+        _tests("runs/compaction/rewriting", "test_readers_find_every_row_once_at_every_moment"),
     ),
     Fault(
         STORAGE,
         "a worker that wakes up after a compaction and publishes a file of its own",
         "the file put beside its part",
         "does not count, is deleted by the next `compact`",
-        _tests("compaction", "test_a_file_that_a_late_worker_leaves_beside_its_part_changes_nothing"),
+        _tests("runs/compaction/rewriting", "test_a_file_that_a_late_worker_leaves_beside_its_part_changes_nothing"),
     ),
     Fault(
         WORKERS,
         "one to four workers on one folder die",
         "SIGKILL at random moments from a seed, restarted or not; the fake engine",
         SAME,
-        _tests("kills", "test_killed_workers_leave_the_same_tables"),
+        _tests("end_to_end/kills", "test_killed_workers_leave_the_same_tables"),
     ),
     Fault(
         WORKERS,
@@ -148,13 +149,13 @@ FAULTS = (
         "a checkpoint is due after another half",
         (
             *_tests(
-                "losses",
+                "annotation/reorder_buffer",
                 "test_a_kill_costs_less_than_1000_images_even_where_a_slow_one_holds_up_the_others",
                 "test_rows_and_backlog_together_stay_within_the_bounds",
                 "test_nothing_begins_while_what_is_finished_waits_for_half_a_minute",
                 "test_nothing_begins_while_too_much_is_begun_over_all_shards",
             ),
-            *_tests("journal", "test_a_checkpoint_is_due_after_half_a_minute_or_when_the_rows_are_many"),
+            *_tests("runs/journal", "test_a_checkpoint_is_due_after_half_a_minute_or_when_the_rows_are_many"),
         ),
     ),
     Fault(
@@ -162,7 +163,7 @@ FAULTS = (
         "SIGTERM, SIGINT, SIGUSR1",
         "sent while samples are judged",
         f"exit code 75, checkpointed, claims given back; the next run ends in {SAME}",
-        _tests("run", "test_a_drained_run_says_so_and_goes_on"),
+        _tests("end_to_end/run", "test_a_drained_run_says_so_and_goes_on"),
     ),
     Fault(
         WORKERS,
@@ -171,7 +172,7 @@ FAULTS = (
         "exit code 75 without a second one, one line that says what was interrupted, no traceback, no process and no "
         "engine's folder left",
         _tests(
-            "interrupts",
+            "processes/interruption",
             "test_whatever_holds_it_up_it_ends",
             "test_a_model_that_loads_in_a_thread_is_not_waited_for",
             "test_without_a_terminal_it_is_one_plain_line",
@@ -184,11 +185,11 @@ FAULTS = (
         f"says what it finishes, a second one ends it, claims are given back; {SAME}, the same losses",
         (
             *_tests(
-                "interrupts",
+                "processes/interruption",
                 "test_a_drain_says_what_it_finishes_and_a_second_ctrl_c_ends_it",
                 "test_what_was_finished_by_a_drain_is_kept",
             ),
-            *_tests("tuning", "test_ctrl_c_lets_a_tuning_finish_its_step_and_keep_it"),
+            *_tests("tuning/tune", "test_ctrl_c_lets_a_tuning_finish_its_step_and_keep_it"),
         ),
     ),
     Fault(
@@ -196,14 +197,14 @@ FAULTS = (
         "clocks two hours apart",
         "two workers in PID and host name namespaces of their own, one an hour ahead, one behind",
         f"no sample judged twice; {SAME}",
-        _tests("two_hosts", "test_clocks_two_hours_apart_do_not_break_a_lease"),
+        _tests("end_to_end/two_hosts", "test_clocks_two_hours_apart_do_not_break_a_lease"),
     ),
     Fault(
         WORKERS,
         "a worker wakes up after its lease",
         "SIGSTOP, another takes over, SIGCONT",
         f"it ends without harm; {SAME}",
-        _tests("two_hosts", "test_a_worker_that_wakes_up_after_its_lease_spoils_nothing"),
+        _tests("end_to_end/two_hosts", "test_a_worker_that_wakes_up_after_its_lease_spoils_nothing"),
     ),
     Fault(
         ENGINE,
@@ -211,14 +212,14 @@ FAULTS = (
         "SIGKILL of either at a random moment from a seed",
         "the worker restarts its engine, the next start goes on for a worker; the rows of an undisturbed run, `verify` "
         "finds nothing",
-        _tests("vllm_kills", "test_a_run_killed_at_a_random_moment_goes_on_to_the_same_rows"),
+        _tests("end_to_end/vllm_kills", "test_a_run_killed_at_a_random_moment_goes_on_to_the_same_rows"),
     ),
     Fault(
         ENGINE,
         "a run with vLLM is killed, and the next interrupted",
         "SIGKILL, then SIGINT to the whole process group",
         "exit code 75, the engine goes on until the drain ends; the third run ends with the rows of an undisturbed one",
-        _tests("run_vllm", "test_a_killed_and_a_drained_run_equals_an_undisturbed_one"),
+        _tests("end_to_end/run_vllm", "test_a_killed_and_a_drained_run_equals_an_undisturbed_one"),
     ),
     Fault(
         ENGINE,
@@ -226,14 +227,14 @@ FAULTS = (
         "on a terminal of its own, spread over its importing, loading, judging and splitting",
         "it ends by itself, or says what it finishes; one line, no traceback, no process and no engine's folder left; "
         "the next run ends with the rows of an undisturbed one, `verify` finds nothing",
-        _tests("interrupts", "test_at_thirty_moments_of_a_real_run"),
+        _tests("processes/interruption", "test_at_thirty_moments_of_a_real_run"),
     ),
     Fault(
         ENGINE,
         "SIGTERM to every process of a run with vLLM, the engine's own too",
         "as SLURM ends a job step",
         "exit code 75, the engine finishes what is in flight, all of it is kept; no process is left",
-        _tests("run_vllm", "test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight"),
+        _tests("end_to_end/run_vllm", "test_sigterm_to_every_process_lets_the_engine_finish_what_is_in_flight"),
     ),
     Fault(
         ENGINE,
@@ -241,7 +242,7 @@ FAULTS = (
         "SIGKILL; the fake engine",
         f"named, the other takes its shards: exit code 0, {SAME}; both: exit code 1, and the next run ends in {SAME}",
         _tests(
-            "node",
+            "launch/node",
             "test_what_a_killed_process_held_is_taken_over",
             "test_where_all_are_killed_the_rest_is_named_and_done_by_the_next_run",
         ),
@@ -252,7 +253,7 @@ FAULTS = (
         "SIGTERM, SIGINT to its whole group, also while they load",
         "exit code 75, all drained, claims given back; while loading at once",
         _tests(
-            "node",
+            "launch/node",
             "test_a_signal_to_the_whole_group_drains_every_process",
             "test_a_signal_while_models_load_ends_at_once",
         ),
@@ -262,7 +263,7 @@ FAULTS = (
         "a command with two engine processes is killed",
         "SIGKILL",
         f"no process is left; the next run ends in {SAME}",
-        _tests("node", "test_all_processes_end_with_their_parent"),
+        _tests("launch/node", "test_all_processes_end_with_their_parent"),
     ),
     Fault(
         ENGINE,
@@ -270,7 +271,7 @@ FAULTS = (
         "an engine that does so whenever it is asked about that picture",
         "restarted, what was in flight replayed one at a time, that input `engine_failure`, nothing else",
         _tests(
-            "supervised_engine",
+            "engines/supervised",
             "test_only_the_killers_are_quarantined",
             "test_a_hanging_engine_is_one_that_died",
             "test_a_death_that_does_not_repeat_costs_nothing",
@@ -283,7 +284,7 @@ FAULTS = (
         "SIGKILL, SIGSTOP",
         "noticed, and no process is left",
         _tests(
-            "vllm_engine",
+            "engines/vllm_engine",
             "test_an_engine_killed_before_its_first_request_is_missed_at_once",
             "test_an_engine_that_hangs_or_dies_under_way_is_dead_and_leaves_nothing",
         ),
@@ -294,7 +295,7 @@ FAULTS = (
         "SIGKILL, while the engine runs and while it still imports vLLM",
         "the engine ends by itself",
         _tests(
-            "vllm_engine",
+            "engines/vllm_engine",
             "test_the_engine_ends_with_a_parent_that_was_killed",
             "test_the_engine_ends_with_a_parent_that_was_killed_while_it_imports_vllm",
         ),
@@ -305,7 +306,7 @@ FAULTS = (
         "SIGKILL of a folder's owner",
         "the next engine on the machine removes them, and nothing that a living one owns",
         _tests(
-            "engine_folder",
+            "engines/engine_folder",
             "test_the_folder_of_a_killed_owner_is_removed_by_the_next_engine_and_a_living_one_s_is_not",
         ),
     ),
@@ -314,7 +315,7 @@ FAULTS = (
         "implausibly many failures",
         "answers that do not parse",
         "exit code 3, the most common reason",
-        _tests("run", "test_too_many_failures_stop_the_run"),
+        _tests("end_to_end/run", "test_too_many_failures_stop_the_run"),
     ),
     Fault(
         DATA,
@@ -322,7 +323,7 @@ FAULTS = (
         "from a seed: names doubled, absolute, with `..`, NUL or no UTF-8, sidecars that do not parse; bytes changed, "
         "lost and put in, with checksums that agree; gzip, Zstandard; cut off, garbage behind",
         "a row for each sample, a name for each broken shard, no crash, memory bounded; `verify` agrees",
-        _tests("fuzz", "test_damaged_and_odd_tars"),
+        _tests("end_to_end/fuzz", "test_damaged_and_odd_tars"),
     ),
     Fault(
         DATA,
@@ -330,7 +331,7 @@ FAULTS = (
         "from a seed: six codecs, five page layouts, nulls, other schemas, nested, dictionary and large columns; bytes "
         "changed, lost and put in, in footers and pages; cut off",
         "as above",
-        _tests("fuzz", "test_damaged_and_odd_parquet_files"),
+        _tests("end_to_end/fuzz", "test_damaged_and_odd_parquet_files"),
     ),
     Fault(
         DATA,
@@ -338,21 +339,21 @@ FAULTS = (
         "from a seed: six formats in all their modes, from 1 x 1 on; cut off, garbage behind, bombs, files that are "
         "two things at once, bytes changed",
         "as above; a status each",
-        _tests("fuzz", "test_damaged_and_odd_images"),
+        _tests("end_to_end/fuzz", "test_damaged_and_odd_images"),
     ),
     Fault(
         DATA,
         "a decoder crashes its process",
         "a renderer that exits at one picture",
         "that input `undecodable`, nothing else",
-        _tests("preparing", "test_a_picture_that_kills_its_worker_fails_alone"),
+        _tests("annotation/preprocess_pool", "test_a_picture_that_kills_its_worker_fails_alone"),
     ),
     Fault(
         DATA,
         "a tar that breaks off, later repaired",
         "cut in the middle of a member",
         "judged as far as it goes, the damage recorded; judged again when its version changes",
-        _tests("run", "test_a_shard_that_breaks_off_is_judged_as_far_as_it_goes_and_again_when_repaired"),
+        _tests("end_to_end/run", "test_a_shard_that_breaks_off_is_judged_as_far_as_it_goes_and_again_when_repaired"),
     ),
     Fault(
         DATA,
@@ -360,7 +361,7 @@ FAULTS = (
         "other bytes, unlinked; a tar of nothing",
         "named, the others judged; put back, the next run judges it and no failure is left",
         _tests(
-            "bad_data",
+            "end_to_end/bad_data",
             "test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back",
             "test_a_tar_without_members_is_a_shard_without_rows",
         ),
@@ -370,28 +371,28 @@ FAULTS = (
         "hostile names, captions of 10,000 characters, sidecars that do not parse",
         "one tar: names with `..`, absolute, with NUL, not UTF-8",
         "a row each, splits with the same bytes, nothing written elsewhere",
-        _tests("bad_data", "test_hostile_names_and_sidecars_cost_nothing"),
+        _tests("end_to_end/bad_data", "test_hostile_names_and_sidecars_cost_nothing"),
     ),
     Fault(
         CLUSTER,
         "a SLURM array of four: a task cancelled, one requeued, one preempted",
         "a real SLURM on the machine, a partition of higher priority",
         f"{SAME} as a local run",
-        _tests("slurm", "test_a_disturbed_array_equals_a_local_run"),
+        _tests("launch/slurm", "test_a_disturbed_array_equals_a_local_run"),
     ),
     Fault(
         CLUSTER,
         "a SLURM array with no shared folder for its data: sources and output in a bucket",
         "the same SLURM, two tasks, and a real S3 server",
         f"{SAME} as a local run; server and credentials come from the environment, no script holds them",
-        _tests("slurm", "test_an_array_with_sources_and_output_in_a_bucket_equals_a_local_run"),
+        _tests("launch/slurm", "test_an_array_with_sources_and_output_in_a_bucket_equals_a_local_run"),
     ),
     Fault(
         CLUSTER,
         "the time limit of a SLURM task",
         "the same SLURM",
         "drained, requeued, finished",
-        _tests("slurm", "test_a_task_drains_before_its_time_limit_and_goes_on"),
+        _tests("launch/slurm", "test_a_task_drains_before_its_time_limit_and_goes_on"),
     ),
     Fault(
         CLUSTER,
@@ -399,7 +400,7 @@ FAULTS = (
         "a run's folder with half of them finished",
         "status counts all; the last claim costs what the first does",
         _tests(
-            "scale",
+            "end_to_end/scale",
             "test_status_counts_them_all",
             "test_claiming_costs_the_same_for_the_last_shard_as_for_the_first",
         ),

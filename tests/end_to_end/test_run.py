@@ -1,0 +1,261 @@
+"""The whole job through the command line, with the fake engine: the laws of the design, and what users do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+
+import pytest
+import webdataset
+
+from tests.support.jobs import (
+    annotation_files,
+    command,
+    curate,
+    environment,
+    fake_run,
+    judged,
+    picture,
+    rows,
+    split_rows,
+    write_tar,
+)
+from tests.support.waiting import HANG_SECONDS, wait_until
+
+pytestmark = pytest.mark.slow
+
+SLOW = ("engine.args.latency=0.02", "engine.max_requests=4")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Three shards of 30 samples; among them a truncated picture, an empty one, and one that is text."""
+    folder = tmp_path_factory.mktemp("data")
+    write_tar(folder / "00000.tar", range(30), broken={3: picture(3)[:200], 7: b""})
+    write_tar(folder / "00001.tar", range(30, 60), broken={31: b"<html>gone</html>"})
+    write_tar(folder / "00002.tar", range(60, 90))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, tmp_path_factory):
+    """The folder of a run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder))
+    return folder
+
+
+def failing_engine(folder, faults):
+    """An override that chooses a fake engine with `faults` by hash of the picture."""
+    path = folder / "failing.yaml"
+    path.write_text(json.dumps({"name": "fake", "workers": 0, "args": {"fail": faults}}))
+    return f"engine={path}"
+
+
+def source_samples(shards):
+    """What webdataset itself finds in the shards, in order."""
+    urls = [str(p) for p in sorted(shards.glob("*.tar"))]
+    return list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False))
+
+
+def test_one_fate_for_each_sample(shards, undisturbed):
+    found = rows(undisturbed)
+    expected = source_samples(shards)
+    assert [(r["key"], r["sha256"]) for r in found] == [
+        (s["__key__"], hashlib.sha256(s["jpg"]).hexdigest()) for s in expected
+    ]
+    assert len({(r["shard"], r["index"]) for r in found}) == len(found) == 90
+    assert {r["key"]: r["status"] for r in found if r["status"] != "labelled"} == {
+        "000000003": "undecodable",
+        "000000007": "undecodable",
+        "000000031": "unsupported_format",
+    }
+    assert {r["rating"] for r in found} == {"Safe", "Unsafe", None}
+    assert all((r["rating"] is None) == (r["status"] != "labelled") for r in found)
+
+
+def test_meta_is_the_sidecar(undisturbed):
+    meta = json.loads(rows(undisturbed)[5]["meta"])
+    assert meta["caption"] == "picture 5"
+    assert meta["url"] == "http://example.org/5"
+
+
+def test_splits_partition_the_samples_and_keep_their_bytes(shards, undisturbed):
+    images = {s["__key__"]: s["jpg"] for s in source_samples(shards)}
+    seen = []
+    for split in ("clean", "review", "unsafe", "failed"):
+        for row in split_rows(undisturbed, split):
+            seen.append(row["key"])
+            assert row["image"]["bytes"] == images[row["key"]], row["key"]
+            assert (row["rating"] is None) == (split == "failed")
+    assert sorted(seen) == sorted(images)
+
+
+def test_running_again_does_nothing_and_says_so(undisturbed, shards):
+    before = {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*.parquet") if p.name != "plan.parquet"}
+    done = curate(*fake_run(f"{shards}/{{00000..00002}}.tar", undisturbed))
+    assert "finished before" in done.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in undisturbed.rglob("*.parquet") if p.name != "plan.parquet"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_run_equals_an_undisturbed_one(shards, undisturbed, tmp_path, seed):
+    chance = random.Random(seed)
+    arguments = fake_run(f"{shards}/{{00000..00002}}.tar", tmp_path / "run", *SLOW)
+    for _ in range(2):
+        process = subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.DEVNULL)
+        time.sleep(chance.uniform(1.0, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", tmp_path / "run"))
+    assert annotation_files(tmp_path / "run") == annotation_files(undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_drained_run_says_so_and_goes_on(shards, undisturbed, tmp_path, number):
+    folder = tmp_path / "run"
+    slow = ("engine.args.latency=0.1", "engine.max_requests=2", "job.lease=1")  # a heartbeat every quarter of a second
+    arguments = fake_run(f"{shards}/{{00000..00002}}.tar", folder, *slow)
+    process = subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any(judged(folder).values()), "no sample was judged", alive=process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == 75, errors
+    assert "run the same command again" in errors
+    assert list(folder.glob("work/claims/*")) == []
+    assert list(folder.glob("work/parts/*/*/*")), "what was judged before the signal is checkpointed"
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder))
+    assert annotation_files(folder) == annotation_files(undisturbed)
+
+
+def test_the_number_of_workers_changes_nothing(shards, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    arguments = ["annotate", *fake_run(f"{shards}/{{00000..00002}}.tar", folder, *SLOW)[1:]]
+    workers = [subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [w.wait(timeout=HANG_SECONDS) for w in workers] == [0, 0, 0]
+    assert annotation_files(folder) == annotation_files(undisturbed)
+
+
+def test_another_model_or_policy_over_the_same_folder_is_refused(shards, undisturbed):
+    arguments = fake_run(f"{shards}/{{00000..00002}}.tar", undisturbed, "policy.categories.O6.enforced=false")
+    error = curate(*arguments, code=2).stderr
+    assert "another fingerprint" in error
+    assert "policy.text" in error
+    assert "choose another output.dir" in error
+
+
+def test_filter_splits_again_without_judging(undisturbed, shards, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    before = annotation_files(folder)
+    curate("filter", f"output.dir={folder}", "filter.thresholds.unsafe=0.2")
+    assert annotation_files(folder) == before
+    assert {r["key"] for r in split_rows(folder, "unsafe")} == {
+        r["key"] for r in rows(folder) if r["p_unsafe"] is not None and r["p_unsafe"] >= 0.2
+    }
+    error = curate("filter", f"output.dir={folder}", "policy=kids", code=2).stderr
+    assert "would change labels" in error
+
+
+def test_verify_finds_nothing_wrong(undisturbed):
+    curate("verify", f"output.dir={undisturbed}")
+
+
+def test_other_shards_are_refused_until_extend(shards, tmp_path):
+    folder = tmp_path / "run"
+    curate(*fake_run(f"{shards}/{{00000..00001}}.tar", folder))
+    assert "extend=true" in curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder), code=2).stderr
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "extend=true"))
+    assert len(rows(folder)) == 90
+
+
+def test_a_limit_takes_the_first_samples(shards, undisturbed, tmp_path):
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", tmp_path / "run", "dataset.limit=40"))
+    limited = [(r["key"], r["rating"]) for r in rows(tmp_path / "run")]
+    assert limited == [(r["key"], r["rating"]) for r in rows(undisturbed)][:40]
+
+
+def test_retry_judges_chosen_statuses_again_and_keeps_the_rest(shards, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    bad = hashlib.sha256(picture(40)).hexdigest()
+    failing = failing_engine(tmp_path, {bad[:12]: "invalid"})
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, failing, "budget.engine=5"))
+    assert [r["key"] for r in rows(folder) if r["status"] == "invalid_output"] == ["000000040"]
+    before = annotation_files(folder)
+    done = curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "retry=[invalid_output]"))
+    assert "1 rows to judge again" in done.stdout
+    after = annotation_files(folder)
+    assert after == annotation_files(undisturbed)
+    assert sum(before[name] != after[name] for name in before) == 1
+
+
+def test_a_shard_that_breaks_off_is_judged_as_far_as_it_goes_and_again_when_repaired(shards, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(shards, data)
+    whole = (data / "00001.tar").read_bytes()
+    (data / "00001.tar").write_bytes(whole[: len(whole) // 2])
+    folder = tmp_path / "run"
+    done = curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
+    assert "00001" in done.stdout
+    assert "breaks off after" in " ".join(done.stdout.split()), "in whatever rows"
+    assert 60 < len(rows(folder)) < 90
+    curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
+    assert 60 < len(rows(folder)) < 90, "an unchanged shard is not judged again"
+    (data / "00001.tar").write_bytes(whole)
+    done = curate(*fake_run(f"{data}/{{00000..00002}}.tar", folder))
+    assert "breaks off" not in " ".join(done.stdout.split())
+    assert [(r["key"], r["rating"]) for r in rows(folder)] == [(r["key"], r["rating"]) for r in rows(undisturbed)]
+    assert sorted(k for s in ("clean", "review", "unsafe", "failed") for k in [r["key"] for r in split_rows(folder, s)])
+
+
+def test_several_policies_share_one_reading(shards, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "policies=[drawings,kids]"))
+    assert len(rows(folder, "kids")) == len(rows(folder, "drawings")) == 90
+    judged = [(r["key"], r["rating"], r["category"]) for r in rows(folder)]
+    assert judged == [(r["key"], r["rating"], r["category"]) for r in rows(undisturbed)]
+    unsafe = {r["key"] for policy in ("kids", "drawings") for r in rows(folder, policy) if r["rating"] == "Unsafe"}
+    assert {r["key"] for r in split_rows(folder, "unsafe")} == unsafe
+
+
+def test_another_policy_alone_does_not_replace_the_splits_of_the_first(shards, tmp_path):
+    folder = tmp_path / "run"
+    curate(*fake_run(f"{shards}/00000.tar", folder))
+    card, record = (folder / "README.md").read_bytes(), (folder / "run.yaml").read_bytes()
+    error = curate(*fake_run(f"{shards}/00000.tar", folder, "policy=kids"), code=2).stderr
+    assert error.splitlines()[-1].startswith("curate: output.dir=")
+    assert "judged under drawings" in error
+    assert "policies=[drawings,kids]" in error
+    assert ((folder / "README.md").read_bytes(), (folder / "run.yaml").read_bytes()) == (card, record)
+    assert not (folder / "annotations/kids").exists()
+    curate(*fake_run(f"{shards}/00000.tar", folder, "policies=[drawings,kids]"))
+    unsafe = {r["key"] for policy in ("kids", "drawings") for r in rows(folder, policy) if r["rating"] == "Unsafe"}
+    assert {r["key"] for r in split_rows(folder, "unsafe")} == unsafe
+    assert "policies=[drawings,kids]" in curate(*fake_run(f"{shards}/00000.tar", folder), code=2).stderr
+
+
+def test_too_many_failures_stop_the_run(shards, tmp_path):
+    failing = failing_engine(tmp_path, {f"{digit:x}": "invalid" for digit in range(16)})
+    arguments = fake_run(f"{shards}/00000.tar", tmp_path / "run", failing, "budget.grace=5")
+    error = curate(*arguments, code=3).stderr
+    assert "invalid_output" in error
+    assert "budget.engine" in error
+
+
+def test_a_sample_with_two_images_needs_a_decision(tmp_path):
+    with tarfile.open(tmp_path / "two.tar", "w") as tar:
+        for name, data in (("a.jpg", picture(1)), ("a.png", picture(2, kind="PNG"))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    error = curate(*fake_run(f"{tmp_path}/two.tar", tmp_path / "run"), code=2).stderr
+    assert "dataset.image" in error
+    curate(*fake_run(f"{tmp_path}/two.tar", tmp_path / "decided", "dataset.image=png"))
+    assert rows(tmp_path / "decided")[0]["sha256"] == hashlib.sha256(picture(2, kind="PNG")).hexdigest()

@@ -1,0 +1,364 @@
+"""What every source promises, held against each of them; a new source adds one class."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from abc import ABC, abstractmethod
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import zstandard
+
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.types import ShardRef, Status
+from curate.runs.plan import check_version, make_plan
+from curate.settings.dataset import DatasetSettings
+from curate.sources.base import unlimited
+from curate.sources.meta import describe, plain
+from curate.sources.names import to_bytes, to_text
+from curate.sources.registry import SOURCES, detect_format, source_for
+from curate.sources.rows import COLUMNS, columns
+from tests.support.source_cases import (
+    dataset,
+    members_of,
+    only_shard,
+    picture,
+    read,
+    table_of,
+    tar_bytes,
+    write_folder,
+    write_parquet,
+)
+
+COUNT = 30
+
+
+def damage_page(path: Path, first: bytes) -> None:
+    """Overwrite the header of the page that starts with `first`."""
+    data = bytearray(path.read_bytes())
+    start = data.index(first)
+    data[start - 40 : start] = b"\xff" * 40
+    path.write_bytes(data)
+
+
+class SourceTests(ABC):
+    """The contract of `curate.sources.base.Source`."""
+
+    @abstractmethod
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        """A data set of COUNT samples, and the image bytes in the order of the samples."""
+
+    def break_end(self, root: Path) -> None:
+        """Damage the second half of the data in place, behind the source's back."""
+        pytest.skip("no part of this data is read before another")
+
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> tuple[DatasetSettings, list[bytes], tuple[ShardRef, ...]]:
+        settings, images = self.build(tmp_path)
+        return settings, images, make_plan(settings).shards
+
+    def test_original_bytes_in_order(self, case: tuple) -> None:
+        settings, images, shards = case
+        assert [s.image for shard in shards for s in read(shard, settings)[0]] == images
+
+    def test_two_readings_are_equal(self, case: tuple) -> None:
+        settings, _, shards = case
+        again = make_plan(settings).shards
+        assert again == shards
+        assert [read(shard, settings) for shard in shards] == [read(shard, settings) for shard in again]
+
+    def test_indices_have_no_gaps(self, case: tuple) -> None:
+        settings, _, shards = case
+        for shard in shards:
+            found, damage = read(shard, settings)
+            assert [s.index for s in found] == list(range(len(found)))
+            assert damage is None
+
+    def test_count_agrees_with_samples(self, case: tuple) -> None:
+        settings, _, shards = case
+        for shard in shards:
+            found, _ = read(shard, settings)
+            assert source_for(shard.format).count(shard, settings, 10**6) == len(found)
+            assert source_for(shard.format).count(shard, settings, 4) == min(4, len(found))
+            assert shard.samples in (None, len(found))
+
+    def test_ids_are_unique_and_safe(self, case: tuple) -> None:
+        _, _, shards = case
+        assert len({shard.id for shard in shards}) == len(shards)
+        assert all(
+            set(shard.id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") for shard in shards
+        )
+
+    def test_meta_and_names_are_json_and_utf8(self, case: tuple) -> None:
+        settings, _, shards = case
+        for sample in read(shards[0], settings)[0]:
+            assert json.loads(json.dumps(sample.meta, allow_nan=False, ensure_ascii=False).encode()) == sample.meta
+            assert sample.key.encode()
+
+    def test_version_is_what_was_planned(self, case: tuple) -> None:
+        settings, _, shards = case
+        assert [check_version(shard, settings) for shard in shards] == [shard.version for shard in shards]
+
+    def test_image_over_the_limit_is_not_held_but_not_lost(self, case: tuple) -> None:
+        settings, images, shards = case
+        small = settings.model_copy(update={"max_bytes": 10})
+        found = read(shards[0], small)[0]
+        assert {s.failure.status for s in found if s.failure} == {Status.TOO_MANY_BYTES}
+        assert all(s.image is None and s.failure and s.sha256 for s in found)
+        whole = read(shards[0], unlimited(small))[0]
+        assert [s.image for s in whole] == images[: len(whole)]
+        assert [s.sidecar for s in whole] == [s.sidecar for s in found]
+
+    def test_yields_before_the_end_is_read(self, case: tuple, tmp_path: Path) -> None:
+        settings, images, shards = case
+        self.break_end(tmp_path)
+        found, damage = read(shards[0], settings)
+        assert damage is not None
+        assert damage.index == len(found)
+        assert 0 < len(found) < COUNT
+        assert [s.image for s in found] == images[: len(found)]
+
+    def test_gone(self, case: tuple, tmp_path: Path) -> None:
+        settings, _, shards = case
+        for path in sorted(tmp_path.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        with pytest.raises(ShardUnreadable, match="cannot be read"):
+            check_version(shards[0], settings)
+
+
+class TestTar(SourceTests):
+    name = "00000.tar"
+
+    def pack(self, data: bytes) -> bytes:
+        return data
+
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        (root / self.name).write_bytes(self.pack(tar_bytes(members := members_of(COUNT))))
+        return dataset(root / self.name), [data for name, data in members if name.endswith(".jpg")]
+
+    def break_end(self, root: Path) -> None:
+        data = (root / self.name).read_bytes()
+        (root / self.name).write_bytes(data[: len(data) * 2 // 3])
+
+
+class TestTarGzip(TestTar):
+    name = "00000.tar.gz"
+
+    def pack(self, data: bytes) -> bytes:
+        return gzip.compress(data)
+
+
+class TestTarZstandard(TestTar):
+    name = "00000.tar.zst"
+
+    def pack(self, data: bytes) -> bytes:
+        half = len(data) // 2
+        return zstandard.compress(data[:half]) + zstandard.compress(data[half:])
+
+
+class TestParquet(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        table = table_of(COUNT)
+        return dataset(write_parquet(root / "a.parquet", table)), [row["bytes"] for row in table["image"].to_pylist()]
+
+    def break_end(self, root: Path) -> None:
+        damage_page(root / "a.parquet", picture(16))
+
+
+class TestFolder(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        write_folder(root / "pictures", COUNT)
+        paths = sorted((root / "pictures").rglob("*.JPG"), key=str)
+        return dataset(root / "pictures", samples_per_shard=7), [path.read_bytes() for path in paths]
+
+    def test_shards_and_labels(self, tmp_path: Path) -> None:
+        settings, _ = self.build(tmp_path)
+        shards = make_plan(settings).shards
+        assert [shard.samples for shard in shards] == [7, 7, 7, 7, 2]
+        first = read(shards[0], settings)[0][0]
+        assert (first.key, first.image_name) == ("class0/0000", "class0/0000.JPG")
+        assert first.meta == {"label": "class0", "caption": "picture 0"}
+        assert first.sidecar == {"txt": b"picture 0"}
+
+    def test_changed_file_changes_the_version(self, tmp_path: Path) -> None:
+        settings, _ = self.build(tmp_path)
+        shards = make_plan(settings).shards
+        (tmp_path / "pictures/class0/0000.txt").write_text("another caption")
+        with pytest.raises(ShardUnreadable, match="changed"):
+            check_version(shards[0], settings)
+        assert check_version(shards[1], settings) == shards[1].version
+
+    def test_hidden_files_and_link_loops(self, tmp_path: Path) -> None:
+        settings, images = self.build(tmp_path)
+        (tmp_path / "pictures/._0000.JPG").write_bytes(b"resource fork")
+        (tmp_path / "pictures/class0/up").symlink_to(tmp_path / "pictures")
+        assert sum(shard.samples or 0 for shard in make_plan(settings).shards) == len(images)
+
+
+class TestHub(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        table = table_of(COUNT)
+        for number in range(2):
+            write_parquet(root / f"train-{number}.parquet", table.slice(number * 15, 15))
+        options = {"data_files": str(root / "*.parquet"), "split": "train"}
+        return dataset("parquet", format="hub", options=options), [row["bytes"] for row in table["image"].to_pylist()]
+
+    def test_one_shard_for_each_stream_shard(self, tmp_path: Path) -> None:
+        settings, _ = self.build(tmp_path)
+        assert [shard.part for shard in make_plan(settings).shards] == ["train/00000-of-00002", "train/00001-of-00002"]
+
+    def test_images_that_are_paths_are_fetched(self, tmp_path: Path) -> None:
+        write_folder(tmp_path / "pictures", 6)
+        options = {"data_dir": str(tmp_path / "pictures"), "split": "train"}
+        settings = dataset("imagefolder", format="hub", options=options)
+        found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
+        assert {s.image for s in found} == {path.read_bytes() for path in tmp_path.rglob("*.JPG")}
+
+    def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
+        settings = dataset("parquet", format="hub", options={"data_files": str(tmp_path / "none*.parquet")})
+        with pytest.raises(InputError, match="datasets cannot load 'parquet'"):
+            make_plan(settings)
+
+
+class TestHubTars(SourceTests):
+    """Tars through `datasets`, whose own builder reads them: keys and sidecars become columns."""
+
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        members = members_of(COUNT)
+        (root / "a.tar").write_bytes(tar_bytes(members))
+        options = {"data_files": str(root / "*.tar"), "split": "train"}
+        images = [data for name, data in members if name.endswith(".jpg")]
+        return dataset("webdataset", format="hub", options=options), images
+
+    def break_end(self, root: Path) -> None:
+        data = (root / "a.tar").read_bytes()
+        (root / "a.tar").write_bytes(data[: len(data) * 2 // 3])
+
+    def test_keys_are_those_of_the_tar(self, case: tuple) -> None:
+        settings, _, shards = case
+        assert read(shards[0], settings)[0][3].key == "000003"
+
+
+def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
+    size = 2**20
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_bytes([(f"{i}.jpg", bytes([i]) * size) for i in range(48)]))
+    settings = dataset(path)
+    shard = only_shard(path, settings)
+    tracemalloc.start()
+    assert sum(len(s.image or b"") for s in source_for("webdataset").samples(shard, settings)) == 48 * size
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * size
+
+
+class TestColumns:
+    """Parquet rows that are not as one would wish."""
+
+    def one(self, tmp_path: Path, table: pa.Table, **settings: object):
+        chosen = dataset(write_parquet(tmp_path / "a.parquet", table), **settings)
+        return read(only_shard(tmp_path / "a.parquet", chosen, "parquet"), chosen)
+
+    def test_all_other_columns_come_back_exactly(self, tmp_path: Path) -> None:
+        other = pa.table(
+            {
+                "tags": pa.array([["a", None], []], pa.list_(pa.string())),
+                "when": pa.array([datetime(2024, 1, 2, 3, 4, 5, 6), None], pa.timestamp("ns", "UTC")),
+                "price": pa.array([Decimal("1.50"), None], pa.decimal128(5, 2)),
+                "vector": pa.array([b"\x00\xff" * 600, b""], pa.binary()),
+                "score": pa.array([float("nan"), float("inf")], pa.float32()),
+                "id": pa.array([2**63 - 1, -1]),
+            }
+        )
+        table = other.append_column("image", pa.array([picture(0), picture(1)]))
+        found, _ = self.one(tmp_path, table, image="image")
+        back = pa.Table.from_batches([columns(s.sidecar[COLUMNS]) for s in found])
+        assert back.drop_columns("score").equals(other.drop_columns("score"))
+        assert back["score"].to_numpy().tobytes() == other["score"].to_numpy().tobytes()
+        assert found[0].meta["vector"] == "<1200 bytes>"
+        assert found[0].meta["score"] is None
+        assert str(found[0].meta["when"]).startswith("2024-01-02T03:04:05.000006")
+        assert found[0].meta["price"] == "1.50"
+
+    def test_null_image_and_path_without_bytes(self, tmp_path: Path) -> None:
+        images = [
+            None,
+            {"bytes": None, "path": None},
+            {"bytes": None, "path": "far/away.jpg"},
+            {"bytes": b"", "path": ""},
+        ]
+        kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+        found, damage = self.one(tmp_path, pa.table({"image": pa.array(images, kind)}))
+        assert damage is None
+        assert [s.image for s in found] == [None, None, None, b""]
+        assert [s.failure.status if s.failure else None for s in found] == [None, None, Status.MISSING_IMAGE, None]
+
+    @pytest.mark.parametrize(
+        ("names", "settings", "expected"),
+        [
+            (["id", "key"], {}, ["k0", "k1"]),
+            (["id", "__key__"], {}, ["k0", "k1"]),
+            (["id", "key"], {"key": "id"}, ["7", "8"]),
+            (["id", "other"], {}, ["000000000", "000000001"]),
+        ],
+    )
+    def test_keys(self, tmp_path: Path, names: list[str], settings: dict, expected: list[str]) -> None:
+        table = pa.table({"image": [picture(0), picture(1)], names[0]: [7, 8], names[1]: ["k0", "k1"]})
+        assert [s.key for s in self.one(tmp_path, table, **settings)[0]] == expected
+
+    @pytest.mark.parametrize(
+        ("table", "settings", "message"),
+        [
+            ({"url": ["a"], "caption": ["b"]}, {}, "no image column among url, caption"),
+            ({"a": [b"1"], "b": [b"2"]}, {}, "several columns may hold images .a, b.; .* dataset.image=a"),
+            ({"a": [b"1"]}, {"image": "x"}, "no column 'x' .dataset.image."),
+            ({"a": [b"1"]}, {"key": "x"}, "no column 'x' .dataset.key."),
+            ({"a": ["text"]}, {"image": "a"}, "holds no bytes"),
+            ({"a": [[{"bytes": b"1", "path": ""}]]}, {}, "several images a row"),
+        ],
+    )
+    def test_columns_that_need_a_decision(self, tmp_path: Path, table: dict, settings: dict, message: str) -> None:
+        with pytest.raises(InputError, match=message) as error:
+            self.one(tmp_path, pa.table(table), **settings)
+        assert "\n" not in str(error.value)
+
+    def test_no_parquet_at_all_breaks_off_at_once(self, tmp_path: Path) -> None:
+        (tmp_path / "a.parquet").write_bytes(b"not a Parquet file, but long enough to look at")
+        settings = dataset(tmp_path / "a.parquet")
+        found, damage = read(only_shard(tmp_path / "a.parquet", settings, "parquet"), settings)
+        assert found == []
+        assert damage is not None
+        assert damage.index == 0
+
+
+def test_formats_and_names(tmp_path: Path) -> None:
+    assert set(SOURCES) == {"webdataset", "parquet", "folder", "hub"}
+    assert detect_format("s3://b/x.TAR.zst") == "webdataset"
+    assert detect_format("x.parquet") == "parquet"
+    assert detect_format(str(tmp_path)) == "folder"
+    with pytest.raises(InputError, match="neither a folder nor one of"):
+        detect_format(str(tmp_path / "x.zip"))
+    with pytest.raises(InputError, match="not one of auto, webdataset"):
+        source_for("tfrecord")
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain", "naïve".encode(), b"\xff\xfe.jpg", b"a\\xff", b"a\\x5cxff\xff", b"\\", b"", b"\xed\xb2\x80"]
+)
+def test_any_name_becomes_text_and_comes_back(name: bytes) -> None:
+    assert to_bytes(to_text(name).encode().decode()) == name
+
+
+def test_meta_of_odd_sidecars() -> None:
+    assert describe(b"caf\xe9", b'{"caption": "json", "n": 1e999}') == {"caption": "caf\ufffd", "n": None}
+    assert "json_error" in describe(None, b"{")
+    assert "json_error" in describe(None, b"[1]")
+    assert "json_error" in describe(None, b"[" * 100_000)
+    assert "json_error" in describe(None, b'{"n": ' + b"9" * 5000 + b"}")
+    assert describe(None, b'{"s": "\\ud800"}') == {"s": "\\ud800"}
+    assert plain({1: (b"ab", float("-inf"))}) == {"1": ["<2 bytes>", None]}
