@@ -8,6 +8,7 @@ Law: what is missing or not labelled counts as wrong; a score comes with its int
 | files | Parquet, CSV, JSON and JSON lines as one table |
 | gold, gold_folders | gold sets: tables, image folders, `datasets` |
 | predictions | a run's folder or a table of predictions |
+| origin | whose probabilities predictions are |
 | outcomes | gold rows joined with what was predicted; nothing is dropped |
 | metrics, intervals, breakdowns | scores, their bootstrap intervals, the same by category, split and policy |
 | ranking, reliability, calibration | areas and curves, calibration error, a fitted calibration |

@@ -15,6 +15,7 @@ Law: what was not judged never reaches `clean`, and what a split holds are the o
 | copying | a source shard read again, checked against its decisions, and written into split files |
 | indexing, in_order | a shard's decisions written as index files, no source read; several shards at once |
 | counts | samples by fate and by the source's own label, summed over shards |
+| sinking | tables that polars writes, and what it says of a full disk |
 | removals | what was removed and why, sample by sample |
 | manifest | which files belong to which rule set; what an older one left behind |
 | stage | everything one run of the stage works with, checked |

@@ -1,5 +1,7 @@
 """What `run` ends with, on one screen.
 
+Law: it fits a terminal of 24 rows, and the commands that it offers work when they are pasted.
+
 | module | does |
 |---|---|
 | summary | what was found, what failed and why, where it lies |

@@ -19,7 +19,7 @@ from curate.tuning.dataset import CARD, load
 from curate.tuning.encoding import Encoder
 from curate.tuning.export import ADAPTER_ARCHITECTURES, SETTINGS, write_adapter, write_model, write_settings
 from curate.tuning.loop import CHECKPOINTS, Loop
-from curate.tuning.parts import prepare
+from curate.tuning.trained_parts import prepare
 
 RECORD = "tune.yaml"
 CACHE = "cache"

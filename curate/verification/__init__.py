@@ -14,6 +14,7 @@ Law: it reads, and never mends.
 | commits | law 1, 5 and 7: an annotation file is the one its commit speaks of |
 | parts | law 1 and 8: compacted rows |
 | rows | law 1 and 4: indices, labels from the policy's own categories |
+| reused | law 1 and 4: labels that were taken from elsewhere |
 | cards | the cards: patterns match, digests agree, nothing that does not count is pointed to |
 | split_set | which files in splits/ count |
 | freshness | whether they were made from the annotations that are there now |

@@ -28,8 +28,8 @@ from curate.tuning.conversations import messages_of
 from curate.tuning.encoding import IGNORED, PLACEHOLDERS, Batch, Encoder
 from curate.tuning.loop import total_steps
 from curate.tuning.order import Draws, grouped_order, training_order
-from curate.tuning.parts import part_of, prepare
 from curate.tuning.shared_prefix import continued
+from curate.tuning.trained_parts import part_of, prepare
 from tests.support.tuning_cases import POLICY, png
 
 CASES = [

@@ -12,7 +12,7 @@ judged again therefore leaves its part without anything being rewritten, and rea
 | writing | one part: streamed, read back, published |
 | rewriting | parts, then the index that makes them count, then what that makes superfluous |
 | sweeping | the small files whose rows stand in a part, deleted under their shards' claims |
-| alone | one compaction of a run at a time |
+| exclusive | one compaction of a run at a time |
 """
 
 __all__ = (
