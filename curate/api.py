@@ -19,10 +19,10 @@ from curate.cli.remarks import remarks
 from curate.core.errors import InputError
 from curate.core.types import Annotation
 from curate.filtering.manifest import read_manifests
-from curate.launch.apart import judged_apart
+from curate.launch.judge_in_subprocess import judged_apart
 from curate.pipeline.opening import settle_dtype
 from curate.runs.commits import read_commits
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.run_folder import load_run as open_run
 from curate.settings.run import Settings
 from curate.storage.factory import is_url
@@ -55,7 +55,7 @@ class LoadedRun:
         self._store = run.store
 
     def annotations(self, policy: str | None = None, columns: Collection[str] | None = None) -> pl.DataFrame:
-        """The rows of all finished shards, by shard and index; columns as docs/data.md lists them.
+        """The rows of all finished shards, by shard and index; columns as docs/annotations.md lists them.
 
         Args:
             policy: whose rows; those of all policies where it is left out.

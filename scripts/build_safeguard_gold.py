@@ -18,7 +18,7 @@ import yaml
 
 from curate.judges.prompts import render_policy
 from curate.policies.policy import Policy, load_policy
-from curate.tuning.augment import relax
+from curate.tuning.policy_augmentation import relax
 
 HERE = Path(__file__).resolve().parent / "safeguard"
 POLICY = HERE.parent.parent / "conf" / "policy" / "drawings.yaml"

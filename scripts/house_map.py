@@ -25,10 +25,12 @@ FLOW: Mapping[str, Sequence[str]] = {
     "plan: once for a run": ("runs.plan.make_plan", "runs.run_folder.open_run"),
     "a worker, shard by shard": ("runs.claims.Claims.take", "sources.base.Source.samples"),
     "sample by sample": (
+        "judges.questions.questions_for",
         "annotation.preprocess_pool.prepare",
+        "engines.base.Renderer.render",
         "engines.base.Engine.judge",
         "judges.verdicts.parse_answer",
-        "annotation.sample.judge",
+        "annotation.judge_sample.judge",
     ),
     "in the order of the samples": ("runs.journal.Journal.add", "annotation.shard_writer.ShardWriter.publish"),
     "when shards are committed": (
@@ -65,8 +67,9 @@ def flow() -> Iterator[str]:
 def _step(name: str) -> Step:
     """Raises LookupError where the code has no such function."""
     parts = name.split(".")
-    depth = next(n for n in range(1, len(parts)) if ROOT.joinpath("curate", *parts[:n]).with_suffix(".py").exists())
-    body: Sequence[ast.stmt] = _parsed(ROOT.joinpath("curate", *parts[:depth]).with_suffix(".py")).body
+    files = [(n, ROOT.joinpath("curate", *parts[:n]).with_suffix(".py")) for n in range(1, len(parts))]
+    depth, path = next(((n, file) for n, file in files if file.exists()), (0, None))
+    body: Sequence[ast.stmt] = _parsed(path).body if path else []
     for part in parts[depth:]:
         found = [n for n in body if isinstance(n, _NAMED) and n.name == part]
         if not found:

@@ -179,7 +179,9 @@ def test_an_interrupted_cell_leaves_no_process(tmp_path):
     held = f"import pathlib, time; pathlib.Path({str(reached)!r}).touch(); time.sleep({HANG_SECONDS})"
     # As a notebook's kernel does: what starts the tests may have SIGINT ignored, which is inherited.
     obeying = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    script.write_text(f"{obeying}\nimport curate.launch.apart as a; a._PROGRAM = {held!r}; a.judged_apart(None, [])\n")
+    script.write_text(
+        f"{obeying}\nimport curate.launch.judge_in_subprocess as a; a._PROGRAM = {held!r}; a.judged_apart(None, [])\n"
+    )
     with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True) as process:
         wait_until(reached.exists, "was not held up", alive=process)
         process.send_signal(signal.SIGINT)

@@ -6,8 +6,8 @@ Law: every sample ends in exactly one row for each pass, whatever happens to it.
 | module | does |
 |---|---|
 | worker | takes shards until none is left |
-| shard | one shard: read, prepare, judge, write, commit |
-| sample | one sample from its bytes to its rows |
+| annotate_shard | one shard: read, prepare, judge, write, commit |
+| judge_sample | one sample from its bytes to its rows |
 | shard_writer | which samples need a row, where rows go, and the commit |
 | preprocess_pool, autoscale | decodes and renders in processes; more of them while the engine starves |
 | backpressure, reorder_buffer | bounds what is in flight; gives results back in order |

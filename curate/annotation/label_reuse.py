@@ -19,7 +19,7 @@ from curate.core.errors import InputError
 from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.runs.commits import Commit, read_commits
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.fingerprint import Fingerprint
 from curate.runs.journal import from_table
 from curate.runs.run_folder import load_run

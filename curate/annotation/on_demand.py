@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from itertools import chain, islice
 from pathlib import Path
 
+from curate.annotation.judge_sample import judge
 from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.annotation.run_worker import load
-from curate.annotation.sample import judge
 from curate.core.errors import InputError
 from curate.core.types import Annotation, Sample
 from curate.engines.base import Engine

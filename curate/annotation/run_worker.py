@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from curate.annotation.annotate_shard import WorkerContext
 from curate.annotation.autoscale import FIRST, add_workers_while_starved, most_workers
 from curate.annotation.backpressure import Gate
 from curate.annotation.instrumented import InstrumentedEngine, InstrumentedPool
 from curate.annotation.label_reuse import LabelReuse
 from curate.annotation.preprocess_pool import Limits, PreprocessPool
 from curate.annotation.reorder_buffer import Backlog
-from curate.annotation.shard import WorkerContext
 from curate.annotation.worker import Outcome, Worker
 from curate.core.threads import beside
 from curate.core.types import ShardRef

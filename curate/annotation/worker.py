@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from curate.annotation.shard import WorkerContext, annotate_shard
+from curate.annotation.annotate_shard import WorkerContext, annotate_shard
 from curate.core.errors import Drained, ShardUnreadable, StorageFailed
 from curate.core.threads import uninterrupted
 from curate.core.types import ShardRef
@@ -43,7 +43,7 @@ class Worker:
 
     Args:
         shards: the plan's, in order.
-        shop: what they are judged with; its engine and pool are started.
+        context: what they are judged with; its engine and pool are started.
         claims: this worker's view of who holds what.
         progress: shown while it runs.
         rollup: what is finished, for `status`; nothing here is decided by it.

@@ -8,7 +8,7 @@ Law: Hydra is known to one module; an error is one line and an exit code.
 | commands/, command_names | one file each, and their names |
 | hydra_config, overrides | what is typed to `Settings` |
 | argument_hints | what other tools' users type, told how it is written here |
-| help, completion, inspection, settings_page | what the program says of itself |
+| help, tab_completion, inspection, settings_page | what the program says of itself |
 | remarks | what is to be known before a model judges |
 | run_argument | `output.dir=` of commands without settings |
 """

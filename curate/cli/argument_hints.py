@@ -46,7 +46,7 @@ _ALL = "dataset model policy engine filter job output budget policies retry exte
 
 
 @dataclass(frozen=True, slots=True)
-class Takes:
+class CommandArguments:
     """What a command takes.
 
     Attributes:
@@ -60,11 +60,11 @@ class Takes:
     words: tuple[str, ...] = ()
 
 
-JOB = Takes(own={}, settings=tuple(_ALL.split()))
+JOB = CommandArguments(own={}, settings=tuple(_ALL.split()))
 """What every command takes that judges."""
 
 
-def takes(listing: str, settings: str, words: str = "") -> Takes:
+def takes(listing: str, settings: str, words: str = "") -> CommandArguments:
     """What a command takes by its texts.
 
     Args:
@@ -73,7 +73,7 @@ def takes(listing: str, settings: str, words: str = "") -> Takes:
         words: its WORDS, which stand without "=", or "*" for any.
     """
     pairs = re.findall(r"^([\w.]+)=(\S*)", listing, re.MULTILINE)
-    return Takes(
+    return CommandArguments(
         own={name: tuple(value.split("|")) if "|" in value else () for name, value in pairs},
         settings=JOB.settings if settings == "all" else tuple(settings.split()),
         words=tuple(words.split()),
@@ -92,7 +92,7 @@ def as_usual(argument: str) -> str:
     return f"{plain}={Path(value).expanduser()}" if value.startswith("~/") else f"{plain}={value}"
 
 
-def refuse_foreign(arguments: Sequence[str], command: str, taken: Takes) -> None:
+def refuse_foreign(arguments: Sequence[str], command: str, taken: CommandArguments) -> None:
     """Refuse the first argument that is written as another tool would have it, or that `command` has no use for.
 
     Raises:
@@ -111,7 +111,7 @@ def refuse_foreign(arguments: Sequence[str], command: str, taken: Takes) -> None
             _refuse_stranger(argument, command, taken)
 
 
-def _refuse_stranger(argument: str, command: str, taken: Takes) -> None:
+def _refuse_stranger(argument: str, command: str, taken: CommandArguments) -> None:
     """Refuse an argument that is neither a setting nor one of the command's own."""
     name = argument.partition("=")[0]
     near = nearest(name, taken.own)
@@ -122,7 +122,7 @@ def _refuse_stranger(argument: str, command: str, taken: Takes) -> None:
         raise InputError(f"{argument}: there is no such argument{did_you_mean([f'{near}='])}")
 
 
-def refuse_flag(flag: str, following: Sequence[str], taken: Takes) -> NoReturn:
+def refuse_flag(flag: str, following: Sequence[str], taken: CommandArguments) -> NoReturn:
     """Refuse `--flag`, `--flag=value` or `--flag value`, whose value is then the first of `following`.
 
     Raises:
@@ -138,7 +138,7 @@ def refuse_flag(flag: str, following: Sequence[str], taken: Takes) -> NoReturn:
     raise InputError(f"{said}: {_as_written(parts[1], value, taken)}")
 
 
-def refuse_word(word: str, taken: Takes = JOB) -> NoReturn:
+def refuse_word(word: str, taken: CommandArguments = JOB) -> NoReturn:
     """Refuse a word that has no `=`, with what it was probably meant to be.
 
     Raises:
@@ -147,7 +147,7 @@ def refuse_word(word: str, taken: Takes = JOB) -> NoReturn:
     raise InputError(f"{word}: {_meaning(word, taken)}")
 
 
-def _meaning(word: str, taken: Takes) -> str:
+def _meaning(word: str, taken: CommandArguments) -> str:
     if word.strip("=+~ ") == "":
         return "is no argument; write NAME=VALUE without spaces around ="
     group = next((g for g in taken.settings if g in GROUPS and word in group_names(g)), None)
@@ -160,7 +160,7 @@ def _meaning(word: str, taken: Takes) -> str:
     return _meaning_of_path(word, taken)
 
 
-def _meaning_of_path(word: str, taken: Takes) -> str:
+def _meaning_of_path(word: str, taken: CommandArguments) -> str:
     if "predictions" in taken.own:
         return f"is written predictions={word} or gold={word} here"
     if _is_run(word) or "dataset" not in taken.settings:
@@ -170,7 +170,7 @@ def _meaning_of_path(word: str, taken: Takes) -> str:
     return _ELSE
 
 
-def _as_written(flag: str, value: str, taken: Takes) -> str:
+def _as_written(flag: str, value: str, taken: CommandArguments) -> str:
     """How what `--flag value` asks for is written here."""
     name = flag.replace("-", "_")
     found = _SYNONYMS.get(name)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from curate.cli.argument_hints import JOB, Takes, takes
+from curate.cli.argument_hints import JOB, CommandArguments, takes
 from curate.cli.command_names import NAMES
 from curate.core.package_files import PACKAGE
 from curate.settings.config_groups import GROUPS, group_names, written
@@ -42,11 +42,11 @@ def manual(name: str) -> list[str]:
     return [*lines, f"Example: python -m curate {said['EXAMPLE']}"]
 
 
-def taken_by(name: str) -> Takes:
+def taken_by(name: str) -> CommandArguments:
     """What a command takes; anything where its file does not say."""
     said = constants(name)
     if not {"ARGUMENTS", "SETTINGS", "WORDS"} & said.keys():
-        return Takes(own={}, settings=JOB.settings, words=("*",))
+        return CommandArguments(own={}, settings=JOB.settings, words=("*",))
     return takes(said.get("ARGUMENTS", ""), said.get("SETTINGS", ""), said.get("WORDS", ""))
 
 
@@ -63,7 +63,7 @@ def constants(name: str) -> Mapping[str, str]:
     }
 
 
-def _settings(taken: Takes) -> Iterator[str]:
+def _settings(taken: CommandArguments) -> Iterator[str]:
     yield "Settings: GROUP=NAME chooses a file, GROUP.KEY=VALUE changes one; `python -m curate settings` lists them."
     for name in taken.settings:
         yield f"  {written(name)}{' | '.join(group_names(name))}" if name in GROUPS else f"  {_EXAMPLES[name]}"

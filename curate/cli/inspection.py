@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from curate.cli.argument_hints import Takes, refuse_foreign
+from curate.cli.argument_hints import CommandArguments, refuse_foreign
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir
 from curate.core.version import __version__
@@ -24,7 +24,7 @@ def asked_for(arguments: Sequence[str]) -> str | None:
     return next((_FLAGS[_FLAGS.index(name) // 2 * 2] for name in names if name in _FLAGS), None)
 
 
-def inspect(command: str, arguments: Sequence[str], taken: Takes) -> list[str]:
+def inspect(command: str, arguments: Sequence[str], taken: CommandArguments) -> list[str]:
     """The lines that the flag among the arguments asks for.
 
     Raises:
@@ -57,7 +57,7 @@ def info(arguments: Sequence[str]) -> Iterator[str]:
         yield f"  {group:<10}{written(group)}{chosen.get(group, 'NAME')}    ({others})"
 
 
-def _configuration(command: str, arguments: Sequence[str], taken: Takes) -> list[str]:
+def _configuration(command: str, arguments: Sequence[str], taken: CommandArguments) -> list[str]:
     from curate.cli.hydra_config import composed
 
     overrides = [a for a in arguments if "=" not in a or not _root(a) & set(taken.own) or a.startswith("output.dir=")]

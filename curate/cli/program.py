@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from curate.cli.argument_hints import JOB, as_usual, refuse_flag, refuse_foreign
 from curate.cli.command_names import NAMES
-from curate.cli.completion import replies
 from curate.cli.help import manual, overview, taken_by
 from curate.cli.inspection import asked_for, info, inspect
+from curate.cli.tab_completion import replies
 from curate.console.output import complain, configure, say
 from curate.console.phases import phase
 from curate.core.closest_names import did_you_mean, nearest

@@ -7,12 +7,12 @@ Law: an engine changes no row beyond its numerics; none is imported before it is
 |---|---|
 | base | the contract: rendering in reader processes, judging in the engine's own |
 | factory | engines by name; another one is one file and one line here |
-| vllm_engine, vllm, vllm_args, scoring | judging in two passes; vLLM itself; its arguments; probabilities |
-| server, completion | any server with chat completions |
+| vllm_engine, vllm_backend, vllm_args, scoring | judging in two passes; vLLM itself; its arguments; probabilities |
+| server, chat_response | any server with chat completions |
 | fake | answers from a hash of the picture; for tests and dry runs |
 | supervised | survives its engine's death, and quarantines what caused it |
 | dtype, gpus, load_times | number format, GPUs, how long loading usually takes |
-| engine_folder, quiet, parent_watch, shared_picture | what an engine's processes print, own and share |
+| engine_folder, redirected_output, parent_watch, shared_picture | what an engine's processes print, own and share |
 """
 
 __all__ = (

@@ -27,7 +27,7 @@ from pydantic import Field
 from curate.core.errors import EngineDead, InputError, RequestRejected
 from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, RendererFactory
-from curate.engines.completion import Completion, completion_of
+from curate.engines.chat_response import ChatResponse, completion_of
 from curate.judges.verdicts import (
     ANSWER_PREFIX,
     answer_regex,
@@ -166,7 +166,7 @@ class ServerEngine:
         """Close the connections; the server is not ours."""
         await self._client.aclose()
 
-    async def _complete(self, payload: Payload, question: Question) -> Completion:
+    async def _complete(self, payload: Payload, question: Question) -> ChatResponse:
         completion = completion_of(await self._post(self._body(payload, question)))
         for name in ("prompt_tokens", "cached_tokens", "generation_tokens"):
             self._counts[name] += getattr(completion, name)
@@ -230,7 +230,7 @@ def _openai(question: Question, limit: int) -> dict[str, Any]:
     return {"max_completion_tokens": limit, "response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-def _needs_rationale(completion: Completion, question: Question) -> bool:
+def _needs_rationale(completion: ChatResponse, question: Question) -> bool:
     return (
         question.rationale == "unsafe"
         and completion.rating is Rating.SAFE
@@ -238,7 +238,7 @@ def _needs_rationale(completion: Completion, question: Question) -> bool:
     )
 
 
-def _answer(first: Completion, last: Completion) -> Answer:
+def _answer(first: ChatResponse, last: ChatResponse) -> Answer:
     """The text of the last pass with the probability of the first; tokens of both."""
     passes = [first] if last is first else [first, last]
     return Answer(

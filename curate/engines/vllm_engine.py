@@ -19,7 +19,7 @@ from curate.core.errors import CurateError, EngineDead, InputError
 from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.engines.engine_folder import EngineFolder
-from curate.engines.quiet import output_to, reason_in
+from curate.engines.redirected_output import output_to, reason_in
 from curate.engines.scoring import Score, Tokens, beginnings, followers, score
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_args import engine_args, environment
@@ -39,7 +39,7 @@ from curate.settings.engine import EngineSettings
 from curate.settings.model import ModelSettings
 
 if TYPE_CHECKING:
-    from curate.engines.vllm import Completion, VllmBackend
+    from curate.engines.vllm_backend import Completion, VllmBackend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class VllmRendererFactory:
         Raises:
             InputError: vLLM cannot run this checkpoint as configured.
         """
-        from curate.engines.vllm import VllmRenderer, on_cpu
+        from curate.engines.vllm_backend import VllmRenderer, on_cpu
 
         return VllmRenderer(engine_args(self.model, self.engine, self.path, cpu=on_cpu()), self.model.layout)
 
@@ -175,7 +175,7 @@ class VllmEngine:
         self._last_sign = asyncio.get_running_loop().time()
 
     def _load(self, folder: EngineFolder) -> VllmBackend:
-        from curate.engines.vllm import VllmBackend, on_cpu
+        from curate.engines.vllm_backend import VllmBackend, on_cpu
 
         cpu = on_cpu()
         os.environ.update({n: v for n, v in environment(cpu=cpu).items() if n not in os.environ})

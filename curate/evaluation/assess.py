@@ -11,7 +11,7 @@ import polars as pl
 from curate.core.calibration import Calibration, Method
 from curate.core.errors import InputError
 from curate.evaluation.breakdowns import GROUPINGS, Summary, breakdown, summarise
-from curate.evaluation.calibration import calibrated, cross_validated_errors, fit_calibration
+from curate.evaluation.fit_calibration import calibrated, cross_validated_errors, fit_calibration
 from curate.evaluation.intervals import Interval
 from curate.evaluation.origin import Origin
 from curate.evaluation.outcomes import Outcomes

@@ -12,7 +12,7 @@ from curate.core.types import Status
 from curate.evaluation import labels
 from curate.evaluation.files import read_table, with_columns_of
 from curate.runs.commits import Commit, read_commits
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.storage.factory import is_url, open_store
 
 ALIASES = {

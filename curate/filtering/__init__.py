@@ -10,12 +10,12 @@ Law: what was not judged never reaches `clean`, and what a split holds are the o
 | rules | settings -> the split and the reason of each row |
 | decide | annotation files of one shard -> one decision for each sample, several policies combined |
 | subdivide | keys -> train, validation, test |
-| rows | decisions as frozen types, streamed |
+| decisions | decisions as frozen types, streamed |
 | writer, write_parquet, write_webdataset, write_index, formats | a split's file in one format; the formats by name |
 | copying | a source shard read again, checked against its decisions, and written into split files |
-| indexing, in_order | a shard's decisions written as index files, no source read; several shards at once |
+| indexing, ordered_map | a shard's decisions written as index files, no source read; several shards at once |
 | counts | samples by fate and by the source's own label, summed over shards |
-| sinking | tables that polars writes, and what it says of a full disk |
+| table_files | tables that polars writes, and what it says of a full disk |
 | removals | what was removed and why, sample by sample |
 | manifest | which files belong to which rule set; what an older one left behind |
 | stage | everything one run of the stage works with, checked |

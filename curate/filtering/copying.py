@@ -10,8 +10,8 @@ from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Sample, ShardRef
 from curate.filtering.counts import Counts
 from curate.filtering.decide import SCHEMA
+from curate.filtering.decisions import Decision, Row, to_decisions
 from curate.filtering.removals import Removals
-from curate.filtering.rows import Decision, Row, to_decisions
 from curate.filtering.stage import Progress, Stage
 from curate.filtering.writer import SplitWriter
 from curate.settings.dataset import DatasetSettings

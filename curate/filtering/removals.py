@@ -13,7 +13,7 @@ import polars as pl
 from curate.filtering.counts import source_label
 from curate.filtering.decide import SCHEMA
 from curate.filtering.rules import CLEAN
-from curate.filtering.sinking import sink, spill
+from curate.filtering.table_files import sink, spill
 from curate.settings.dataset import DatasetSettings
 
 _COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]

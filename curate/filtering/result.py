@@ -11,7 +11,7 @@ import polars as pl
 from curate.filtering.counts import Counts
 from curate.filtering.rules import CLEAN
 from curate.filtering.stage import Stage
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import Disagreement, disagreements
 
 TOP_LABELS = 20

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from curate.filtering.copying import copy_shard
 from curate.filtering.counts import Counts
-from curate.filtering.in_order import in_order
 from curate.filtering.indexing import index_shard
+from curate.filtering.ordered_map import in_order
 from curate.filtering.removals import Removals
 from curate.filtering.result import FilterResult, to_result
-from curate.filtering.sinking import sink
 from curate.filtering.stage import Progress, Stage
+from curate.filtering.table_files import sink
 from curate.sources.base import Source
 from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store

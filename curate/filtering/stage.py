@@ -21,7 +21,7 @@ from curate.filtering.writer import Format
 from curate.judges.row_policies import codes_of, read_policies
 from curate.policies.policy import Policy
 from curate.runs.commits import Commit, commits_by_shard
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.settings.run import passes_of

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.filtering.rows import Row
+from curate.filtering.decisions import Row
 from curate.filtering.writer import Format
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from curate.core.types import Sample
-from curate.filtering.rows import Row
+from curate.filtering.decisions import Row
 from curate.filtering.writer import Format
 from curate.images.decoding import sniff_format
 from curate.settings.dataset import DatasetSettings

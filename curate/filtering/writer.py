@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from curate.filtering.rows import Row
+from curate.filtering.decisions import Row
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 

@@ -1,7 +1,7 @@
 """Bytes to upright 8-bit RGB, or the reason why not.
 
 Nouns: `Decoded`, `ImageRefused`.
-Law: a picture that is cut, too large or of no known format is refused with a status; it never reaches a model.
+Law: a picture that is truncated, too large or of no known format is refused with a status; it never reaches a model.
 
 | module | does |
 |---|---|

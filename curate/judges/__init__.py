@@ -6,7 +6,7 @@ Law: a label is a category of the policy that was asked with, or there is no lab
 | module | does |
 |---|---|
 | prompts | a policy as the text that a model reads |
-| chat | that text around one image, in either order |
+| chat_prompt | that text around one image, in either order |
 | questions | what each sample is asked |
 | row_policies | rows that bring their own policy |
 | verdicts | the answer's layout, the grammar that holds it, the parser |
@@ -16,7 +16,7 @@ Law: a label is a category of the policy that was asked with, or there is no lab
 """
 
 __all__ = (
-    "chat",
+    "chat_prompt",
     "checkpoints",
     "prompts",
     "questions",

@@ -9,12 +9,12 @@ Law: a launcher only places processes; how many there are changes nothing in the
 | node, engine_process | several engines on one machine, and one of them |
 | static_sharding | which shards a worker may take where the storage cannot decide |
 | slurm | a run as a SLURM array; another scheduler is a file beside it |
-| apart | a few pictures judged in a process that ends with the verdicts |
+| judge_in_subprocess | a few pictures judged in a process that ends with the verdicts |
 """
 
 __all__ = (
-    "apart",
     "device_placement",
+    "judge_in_subprocess",
     "node",
     "slurm",
     "static_sharding",

@@ -9,7 +9,7 @@ from curate.cards.card import point_to_rows
 from curate.core.types import ShardRef
 from curate.runs.commits import Commit
 from curate.runs.compaction import rewriting
-from curate.runs.compaction.exclusive import LEASE
+from curate.runs.compaction.lease import LEASE
 from curate.runs.compaction.rewriting import TARGET, Compacted, Progress
 from curate.storage.store import Store
 

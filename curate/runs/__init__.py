@@ -11,7 +11,7 @@ Law: only what has a commit counts; a commit is written last, and once, create-i
 | claims, heartbeat | who works on which shard |
 | annotation_table | rows to and from Arrow |
 | journal | rows on their way to the annotation file, checkpointed |
-| commits | what is finished; here a shard is committed |
+| commits | what is finished: one commit a shard and pass, written by `annotation.shard_writer` |
 | reopening | finished shards made unfinished |
 | shard_failures | shards that could not be read |
 | rollup | what workers know to be finished, for `status` |

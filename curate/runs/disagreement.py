@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.core.types import Rating
 from curate.runs.commits import Commit
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 
 PAIRS_UP_TO = 3
 """With more policies than these, each is compared with all others together: nobody reads twenty pairs."""

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from curate.runs import rollup
 from curate.runs.commits import annotation_name, commit_name, committed, read_commit
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store
 

@@ -86,7 +86,7 @@ def roll_up(store: Store, plan: Sequence[ShardRef], policies: Iterable[str]) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class FinishedShards:
     """What all workers together know.
 
     Attributes:
@@ -98,7 +98,7 @@ class Known:
     rows: float | None
 
 
-def together(store: Store, records: Iterable[Mapping[str, Any]], shards: int) -> Known | None:
+def together(store: Store, records: Iterable[Mapping[str, Any]], shards: int) -> FinishedShards | None:
     """The union of roll-ups; None where there is none that speaks of the run as it is.
 
     Args:
@@ -117,7 +117,7 @@ def together(store: Store, records: Iterable[Mapping[str, Any]], shards: int) ->
                 finished[policy][start:end] = True
     committed = sum(record["shards"] for record in current)
     rows = sum(record["committed_rows"] for record in current)
-    return Known(finished=finished, rows=rows / committed if committed else None)
+    return FinishedShards(finished=finished, rows=rows / committed if committed else None)
 
 
 def generation(store: Store) -> str | None:

@@ -1,7 +1,7 @@
 """A run's folder as a store, on a file system or in an object store.
 
 Nouns: `Store` (the contract), create-if-absent, `LocalStore`, `ObjectStore`, `RetryingStore`.
-Law: a name appears complete or not at all, and of several workers that create it one is told that it did.
+Law: a name appears complete or not at all, and where several workers create it, exactly one succeeds.
 
 | module | does |
 |---|---|

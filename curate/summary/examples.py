@@ -17,7 +17,7 @@ from curate.core.types import Rating, ShardRef
 from curate.images.decoding import ImageRefused, decode, sha256_of
 from curate.images.jpeg_reduction import Needed
 from curate.runs.commits import Commit
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
 from curate.sources.registry import source_for

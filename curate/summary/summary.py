@@ -17,7 +17,7 @@ from curate.judges.row_policies import FOLDER as POLICIES
 from curate.judges.row_policies import codes_of, read_policies
 from curate.policies.policy import BY_ROW
 from curate.runs.commits import Commit, commits_by_shard
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import PAIRS_UP_TO, Disagreement, disagreements
 from curate.runs.run_folder import Run
 from curate.runs.shard_failures import count_failures, read_failures
@@ -35,7 +35,7 @@ TOP_SHARDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ScreenOptions:
     """How a summary is to be seen.
 
     Attributes:
@@ -52,7 +52,7 @@ class View:
 
 
 @dataclass(slots=True)
-class Found:
+class PassCounts:
     """Counts under one policy."""
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -61,7 +61,7 @@ class Found:
     reused: int = 0
 
     @classmethod
-    def of(cls, commits: Iterable[Commit]) -> Found:
+    def of(cls, commits: Iterable[Commit]) -> PassCounts:
         """Of all shards."""
         found = cls()
         for commit in commits:
@@ -77,7 +77,7 @@ class Found:
         return self.statuses.total() - self.statuses[Status.LABELLED]
 
 
-def summary(run: Run, splits: Mapping[str, int], view: View | None = None) -> Iterator[Text]:
+def summary(run: Run, splits: Mapping[str, int], view: ScreenOptions | None = None) -> Iterator[Text]:
     """Rows for a person, 24 in a pipe where nothing is out of the ordinary.
 
     Reads every commit, and of annotations what three examples take; with several policies it goes through all of them
@@ -88,9 +88,9 @@ def summary(run: Run, splits: Mapping[str, int], view: View | None = None) -> It
         splits: number of samples by split.
         view: how it is to be seen; None is a pipe.
     """
-    view = view or View()
+    view = view or ScreenOptions()
     commits = {policy: commits_by_shard(run.store, policy) for policy in run.settings.passes}
-    found = {policy: Found.of(of.values()) for policy, of in commits.items()}
+    found = {policy: PassCounts.of(of.values()) for policy, of in commits.items()}
     if view.pictures:  # a terminal, which has room
         yield Text()
     examples = choose(run.store, next(iter(commits.values())).values(), run.settings.dataset.caption)
@@ -110,7 +110,7 @@ def summary(run: Run, splits: Mapping[str, int], view: View | None = None) -> It
     yield from _next(run, splits, found, view, scored=scored)
 
 
-def _judged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text]:
+def _judged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator[Text]:
     """Who judged; and first of all what has to be known of that."""
     yield from layout.warning(run.settings.model.warning, width)
     first = next(iter(found))
@@ -128,7 +128,7 @@ def _under(run: Run) -> str:
     return f"policy {names}" if len(run.settings.passes) == 1 else f"policies {names}"
 
 
-def _counts(run: Run, policy: str, found: Found, width: int) -> Iterator[Text]:
+def _counts(run: Run, policy: str, found: PassCounts, width: int) -> Iterator[Text]:
     alone = len(run.settings.passes) == 1
     text = Text("   ").join(
         [
@@ -161,7 +161,7 @@ def _kinds(categories: Mapping[str, int], names: Mapping[str, str], most: int) -
     return one_line("; ".join([*kinds, *([f"and {rest} more kind{'s' if rest > 1 else ''}"] if rest > 0 else [])]))
 
 
-def _differences(run: Run, commits: Mapping[str, Mapping[str, Commit]], view: View) -> Iterator[Text]:
+def _differences(run: Run, commits: Mapping[str, Mapping[str, Commit]], view: ScreenOptions) -> Iterator[Text]:
     """Who finds Unsafe what another one finds Safe; the pairs that do so most."""
     if len(commits) < 2:
         return
@@ -179,7 +179,7 @@ def _difference(one: Disagreement) -> str:
     return f"{one.samples} Unsafe under {one.unsafe_under} and Safe under {safe} (most of them {most})"
 
 
-def _unjudged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text]:
+def _unjudged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator[Text]:
     """Why samples have no label, and which shards are broken."""
     of_each = {policy: reasons(counts.statuses) for policy, counts in found.items()}
     alike = len({tuple(told) for told in of_each.values()}) == 1
@@ -196,7 +196,7 @@ def _unjudged(run: Run, found: Mapping[str, Found], width: int) -> Iterator[Text
 
 
 def _next(
-    run: Run, splits: Mapping[str, int], found: Mapping[str, Found], view: View, *, scored: bool
+    run: Run, splits: Mapping[str, int], found: Mapping[str, PassCounts], view: ScreenOptions, *, scored: bool
 ) -> Iterator[Text]:
     statuses = sum((counts.statuses for counts in found.values()), Counter[str]())
     broken, retry = count_failures(run.store), to_retry(statuses)

@@ -13,7 +13,7 @@ import numpy as np
 
 from curate.runs.claims import WORKERS, Claims
 from curate.runs.commits import committed
-from curate.runs.rollup import Flags, Known, together
+from curate.runs.rollup import FinishedShards, Flags, together
 from curate.runs.run_folder import Run, load_run
 from curate.runs.shard_failures import ShardFailure, count_failures, read_failures
 from curate.storage.store import Store
@@ -120,7 +120,7 @@ def _claims(run: Run, live: set[str]) -> tuple[int, int]:
     return running, len(holders) - running
 
 
-def _eta(run: Run, done: Mapping[str, Flags], known: Known | None, rate: float) -> float | None:
+def _eta(run: Run, done: Mapping[str, Flags], known: FinishedShards | None, rate: float) -> float | None:
     if rate <= 0:
         return None
     typical = np.nan if known is None or known.rows is None else known.rows

@@ -4,7 +4,7 @@ Law: a conversation is what `run` would ask; an interrupted tuning goes on as if
 
 | module | does | gives |
 |---|---|---|
-| augment | draws policies under which an image keeps or turns its label | cases |
+| policy_augmentation | draws policies under which an image keeps or turns its label | cases |
 | cases | a gold set to cases: policies, splits, rationales, balance | cases |
 | rationales | what a case says where the gold set's own text fits or not | text, or None for the teacher |
 | teacher | has a larger safeguard write the rationales that are missing | text |
@@ -14,7 +14,7 @@ Law: a conversation is what `run` would ask; an interrupted tuning goes on as if
 | encoding | conversations to tensors, with the loss on the answer alone | batches |
 | build | all of that, in this order | a folder of training data |
 | trained_parts | what is trained: parts of the model, or LoRA | a model |
-| order, vary | in which order rows come, and how their pictures are varied | |
+| order, image_augmentation | in which order rows come, and how their pictures are varied | |
 | shared_prefix | the policy computed once for all conversations that begin with it | |
 | checkpoint | the model that is tuned, loaded | a model, a processor |
 | history | metrics as JSON lines, and the loss curve | files |

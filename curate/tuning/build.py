@@ -19,10 +19,10 @@ from curate.policies.policy import Policy
 from curate.settings.dataset import DatasetSettings
 from curate.settings.model import ModelSettings
 from curate.settings.tune import DataSettings
-from curate.tuning.augment import Case
 from curate.tuning.cases import DEV, TRAIN, PolicyNamed, finished, make_cases, wants_rationale
-from curate.tuning.dataset import SplitWriter, rows_of, write_card
+from curate.tuning.dataset import ConversationWriter, rows_of, write_card
 from curate.tuning.gold_images import images_of
+from curate.tuning.policy_augmentation import Case
 from curate.tuning.rationales import COLUMNS, reason
 from curate.tuning.teacher import Teacher, unusable, write_rationales
 
@@ -123,7 +123,7 @@ def _write(cases: Sequence[Case], recipe: Recipe, folder: Path) -> Counter[str]:
     for old in folder.glob("*.parquet"):
         old.unlink()
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(SplitWriter(folder, split)) for split in (TRAIN, DEV)}
+        writers = {split: stack.enter_context(ConversationWriter(folder, split)) for split in (TRAIN, DEV)}
         bar = stack.enter_context(_bar(len(by_key), "images"))
         for sample in _usable(images_of(by_key.keys(), recipe.dataset), recipe.dataset):
             for split, writer in writers.items():

@@ -15,7 +15,7 @@ from curate.policies.policy import NA_CODE, Policy
 from curate.policies.prompt_import import parse_policy_text
 from curate.settings.model import ModelSettings
 from curate.settings.tune import DataSettings
-from curate.tuning.augment import Case, augmented, balanced
+from curate.tuning.policy_augmentation import Case, augmented, balanced
 from curate.tuning.rationales import Texts, written
 
 TRAIN, DEV = "train", "dev"

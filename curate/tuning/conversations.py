@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curate.judges.chat import Layout
+from curate.judges.chat_prompt import Layout
 from curate.judges.prompts import render_policy
 from curate.judges.verdicts import format_answer
-from curate.tuning.augment import Case
+from curate.tuning.policy_augmentation import Case
 from curate.tuning.rationales import category_string
 
 Messages = list[dict[str, Any]]

@@ -20,10 +20,10 @@ import yaml
 
 from curate.core.errors import InputError
 from curate.core.types import Sample
-from curate.judges.chat import Layout
+from curate.judges.chat_prompt import Layout
 from curate.judges.prompts import render_policy
-from curate.tuning.augment import Case
 from curate.tuning.conversations import messages_of
+from curate.tuning.policy_augmentation import Case
 
 CARD = "README.md"
 
@@ -73,7 +73,7 @@ def _row(case: Case, image: Mapping[str, Any], layout: Layout) -> dict[str, Any]
     }
 
 
-class SplitWriter:
+class ConversationWriter:
     """Writes the rows of one split to `folder`/SPLIT-00000.parquet and so on; a context manager."""
 
     def __init__(self, folder: Path, split: str) -> None:

@@ -16,12 +16,12 @@ from PIL.Image import Image
 
 from curate.core.errors import InputError
 from curate.images.decoding import decode
-from curate.judges.chat import Layout, prompt_text
+from curate.judges.chat_prompt import Layout, prompt_text
 from curate.judges.verdicts import ANSWER_PREFIX
 from curate.settings.dataset import DatasetSettings
 from curate.tuning.conversations import read_messages
+from curate.tuning.image_augmentation import varied
 from curate.tuning.shared_prefix import split_prefix
-from curate.tuning.vary import varied
 
 IGNORED = -100
 """Label of positions without a loss."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from curate.core.types import Rating
 from curate.policies.policy import NA_CODE, NA_NAME, Policy
-from curate.tuning.augment import Case
+from curate.tuning.policy_augmentation import Case
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {"rationale": ("rationale",), "template": ("template", "rationale_template")}
 """Columns of a gold set, as `curate.evaluation.gold.read_gold` takes them."""

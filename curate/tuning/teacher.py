@@ -24,9 +24,9 @@ from curate.judges.verdicts import parse_answer
 from curate.settings.dataset import DatasetSettings
 from curate.settings.engine import EngineSettings
 from curate.settings.model import ModelSettings
-from curate.tuning.augment import Case
 from curate.tuning.cases import question_of
 from curate.tuning.gold_images import images_of
+from curate.tuning.policy_augmentation import Case
 from curate.tuning.rationales import category_string
 
 

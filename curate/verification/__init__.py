@@ -3,7 +3,7 @@
 Everything goes shard by shard. Memory grows with the samples of one shard (a few hundred bytes each) and with the
 number of shards (names and digests), never with the data.
 
-Law: it reads, and never mends.
+Law: it only reads; nothing is mended.
 
 | module | does |
 |---|---|

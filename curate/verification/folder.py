@@ -21,8 +21,8 @@ from curate.judges.row_policies import file_of, read_policy
 from curate.policies.policy import Policy
 from curate.runs.annotation_table import SCHEMA
 from curate.runs.commits import Commit, annotation_name, commit_name, committed, read_commit
-from curate.runs.compaction.files import AnnotationFiles
 from curate.runs.compaction.index import Index, Span, read_indexes
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.run_folder import RUN, Run
 from curate.storage.store import Store
 from curate.verification.evidence import Finding, Law

@@ -10,7 +10,7 @@ from polars.exceptions import PolarsError
 from curate.core.errors import InputError
 from curate.core.types import Status
 from curate.runs.commits import read_commit
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.storage.factory import open_store
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Judged

@@ -13,7 +13,7 @@ from curate.cli.hydra_config import compose_policy
 from curate.judges.prompts import render_policy
 from curate.policies.policy import Policy
 from curate.testing import tiny_models
-from curate.tuning.augment import relax
+from curate.tuning.policy_augmentation import relax
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

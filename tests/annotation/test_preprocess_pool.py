@@ -260,7 +260,7 @@ def test_a_worker_killed_while_it_writes_is_noticed():
 def test_workers_end_with_a_parent_that_is_killed():
     program = """
         import asyncio, io, os, signal
-        from test_preparing import *
+        from tests.annotation.test_preprocess_pool import *
 
         async def main():
             pool = PreprocessPool(RedRenderer, LIMITS, workers=1)
@@ -271,7 +271,7 @@ def test_workers_end_with_a_parent_that_is_killed():
         if __name__ == "__main__":
             asyncio.run(main())
     """
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, timeout=HANG_SECONDS, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -33,7 +33,7 @@ async def noted(self, payload, question):
     os.write(notes, f"{payload.data}\\n".encode())
     return answer
 FakeEngine.judge = noted
-from curate.cli import main
+from curate.cli.program import main
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -132,7 +132,7 @@ def prompt_of(settings: Settings, asked: Question) -> str:
     """The prompt that curate renders, as text."""
     from transformers import AutoProcessor
 
-    from curate.judges.chat import prompt_text
+    from curate.judges.chat_prompt import prompt_text
     from curate.judges.checkpoints import resolve_model_path
 
     processor = AutoProcessor.from_pretrained(str(resolve_model_path(settings.model)))

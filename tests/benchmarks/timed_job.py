@@ -101,7 +101,10 @@ def main(overrides: list[str]) -> None:
     times.reached("configuration composed")
     run = open_settings(settings)
     times.reached("shards planned, model hashed")
-    make, module = ENGINES[settings.engine.name], "curate.engines.vllm" if settings.engine.name == "vllm" else None
+    make, module = (
+        ENGINES[settings.engine.name],
+        "curate.engines.vllm_backend" if settings.engine.name == "vllm" else None,
+    )
     assert isinstance(ENGINES, dict)
     ENGINES[settings.engine.name] = lambda model, engine: TimedEngine(make(model, engine), module, times)
     outcome = annotate(run)

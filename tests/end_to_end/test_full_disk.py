@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from curate.filtering.sinking import sink, spill
+from curate.filtering.table_files import sink, spill
 from tests.support.jobs import command, curate, environment, fake_run, write_tar
 from tests.support.scale_of_trials import full_or_share
 from tests.support.storage_faults import leftovers, tables

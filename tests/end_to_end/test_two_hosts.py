@@ -34,7 +34,7 @@ HOST = """
 import sys, time
 real = time.time
 time.time = lambda: real() + {hours} * 3600
-from curate.cli import main
+from curate.cli.program import main
 sys.exit(main(sys.argv[1:]))
 """
 

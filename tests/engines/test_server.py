@@ -23,7 +23,7 @@ from PIL import Image
 
 from curate.core.errors import EngineDead, InputError, RequestRejected
 from curate.core.types import Question, Rating
-from curate.engines.completion import p_unsafe_of
+from curate.engines.chat_response import p_unsafe_of
 from curate.engines.server import PngRenderer, ServerEngine
 from curate.judges.verdicts import parse_answer
 from curate.settings.engine import EngineSettings

@@ -30,7 +30,7 @@ from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_engine import VllmEngine, VllmRendererFactory
 from curate.images.decoding import decode
 from curate.images.jpeg_reduction import Needed
-from curate.judges.chat import prompt_text
+from curate.judges.chat_prompt import prompt_text
 from curate.judges.verdicts import parse_answer
 from curate.processes.piped_process import PipedProcess
 from curate.testing import tiny_models

@@ -17,7 +17,7 @@ from curate.cli.hydra_config import compose_filter
 from curate.core.calibration import Calibration, load_calibration, save_calibration
 from curate.core.errors import InputError
 from curate.core.types import Annotation, Rating, Status
-from curate.evaluation.calibration import (
+from curate.evaluation.fit_calibration import (
     cross_validated_errors,
     fit_calibration,
 )

@@ -24,7 +24,7 @@ import pathlib, resource, sys
 import polars as pl
 from curate.filtering.decide import SCHEMA, decide_windows
 from curate.filtering.rules import compile_rules
-from curate.settings import FilterSettings
+from curate.settings.filter import FilterSettings
 settings = FilterSettings(splits={DEFAULT_RULES!r}, thresholds={{"unsafe": 0.6, "review": 0.3}})
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()

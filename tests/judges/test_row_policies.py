@@ -17,7 +17,7 @@ from curate.cli.program import main
 from curate.judges.prompts import policy_hash, render_policy
 from curate.judges.row_policies import policy_name
 from curate.policies.policy import Policy
-from curate.tuning.augment import relax
+from curate.tuning.policy_augmentation import relax
 from tests.support.jobs import annotation_files, command, curate, environment, picture, rows
 
 ENGINE = ("engine=fake", "engine.workers=0", "budget.data=0.9")

@@ -1,4 +1,4 @@
-"""The shipped sample is what docs/data.md promises, read by webdataset and pyarrow and not by our own sources."""
+"""The shipped sample is what docs/sample-data.md promises, read by webdataset and pyarrow, not by our own sources."""
 
 import csv
 import hashlib
@@ -142,7 +142,9 @@ def test_authors_of_icons_are_named_in_the_licence_text(manifest):
 
 
 def test_odd_samples_are_those_of_the_table(faults):
-    table = re.findall(r"^\| (\d{9}) \| (\w+) \|", (ROOT / "docs/data.md").read_text(encoding="utf-8"), re.MULTILINE)
+    table = re.findall(
+        r"^\| (\d{9}) \| (\w+) \|", (ROOT / "docs/sample-data.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert dict(table) == faults
     assert len(table) == 12
 

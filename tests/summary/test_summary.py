@@ -19,12 +19,12 @@ from PIL import Image
 from curate.console.half_blocks import half_blocks
 from curate.runs import disagreement
 from curate.runs.commits import commits_by_shard
-from curate.runs.compaction.files import AnnotationFiles
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import disagreements
 from curate.runs.run_folder import load_run
 from curate.summary import examples
 from curate.summary.examples import Kind, choose, pictures
-from curate.summary.summary import View, summary
+from curate.summary.summary import ScreenOptions, summary
 from tests.support.jobs import command, curate, environment, fake_run, picture, rows, write_tar
 from tests.support.terminals import CODES, height, plain, shown
 from tests.support.waiting import HANG_SECONDS
@@ -336,7 +336,7 @@ def test_the_summary_says_where_policies_differ(several):
     ]
     assert f"{first.samples} Unsafe under {first.unsafe_under} and Safe under {first.safe_under}" in text
     assert height(lines, 80) <= 30
-    known = [row.plain for row in summary(run, {"clean": 1}, View(differences=[]))]
+    known = [row.plain for row in summary(run, {"clean": 1}, ScreenOptions(differences=[]))]
     assert any("nowhere: no sample" in line for line in known), "what is known already is not looked for"
 
 
@@ -364,4 +364,4 @@ def test_splits_of_every_kind_can_be_loaded_as_told(finished, tmp_path, form, pa
 
 def test_a_terminal_of_no_width_to_speak_of_ends_nothing(finished):
     run = load_run(finished[0] / "run")
-    assert list(summary(run, {"clean": 1}, View(width=5)))
+    assert list(summary(run, {"clean": 1}, ScreenOptions(width=5)))

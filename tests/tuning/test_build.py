@@ -29,10 +29,10 @@ from curate.judges.verdicts import ANSWER_PREFIX, answer_regex, fit_rationale, p
 from curate.policies.policy import Policy
 from curate.settings.engine import EngineSettings
 from curate.settings.tune import DataSettings
-from curate.tuning.augment import Case, augmented, balanced
 from curate.tuning.build import JOURNAL
 from curate.tuning.cases import SPLITS, make_cases, question_of
 from curate.tuning.conversations import messages_of, read_messages
+from curate.tuning.policy_augmentation import Case, augmented, balanced
 from curate.tuning.rationales import COLUMNS
 from curate.tuning.teacher import Teacher
 from tests.support.policy_cases import valid_policies

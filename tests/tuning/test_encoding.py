@@ -17,17 +17,17 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from curate.core.errors import InputError
 from curate.core.types import Rating
-from curate.judges.chat import prompt_text
+from curate.judges.chat_prompt import prompt_text
 from curate.judges.prompts import render_policy
 from curate.judges.released_keys import released
 from curate.judges.verdicts import ANSWER_PREFIX
 from curate.settings.tune import LoraSettings, TuneSettings
 from curate.testing import tiny_models
-from curate.tuning.augment import Case
 from curate.tuning.conversations import messages_of
 from curate.tuning.encoding import IGNORED, PLACEHOLDERS, Batch, Encoder
 from curate.tuning.loop import total_steps
 from curate.tuning.order import Draws, grouped_order, training_order
+from curate.tuning.policy_augmentation import Case
 from curate.tuning.shared_prefix import continued
 from curate.tuning.trained_parts import part_of, prepare
 from tests.support.tuning_cases import POLICY, png

@@ -21,7 +21,7 @@ from curate.cli.hydra_config import compose_judge
 from curate.core.errors import ExitCode, InputError
 from curate.engines.shared_picture import unpacked
 from curate.images.decoding import decode
-from curate.judges.chat import prompt_text
+from curate.judges.chat_prompt import prompt_text
 from curate.judges.checkpoints import resolve_model_path
 from curate.judges.prompts import question_for, render_policy
 from curate.judges.verdicts import parse_answer

@@ -6,7 +6,7 @@ fish: `python -m curate completion fish | source` in ~/.config/fish/config.fish.
 
 from __future__ import annotations
 
-from curate.cli.completion import SHELLS
+from curate.cli.tab_completion import SHELLS
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError
 from curate.core.package_files import PACKAGE

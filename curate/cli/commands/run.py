@@ -20,7 +20,7 @@ from curate.pipeline.annotating import annotate, reopen_for_retry, unfinished
 from curate.pipeline.opening import open_settings
 from curate.runs.commits import any_committed
 from curate.runs.disagreement import Disagreement
-from curate.summary.summary import View, summary
+from curate.summary.summary import ScreenOptions, summary
 
 SUMMARY = "judge a data set and write its cleaned splits; the only command most people need"
 EXAMPLE = "run +dataset=laion_subset"
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> ExitCode:
     screen = Screen()
     with phase("summing up"):
         known = [Disagreement(**one) for one in result.differences] or None
-        view = View(width=screen.width, pictures=screen.pictures, arguments=argv, differences=known)
+        view = ScreenOptions(width=screen.width, pictures=screen.pictures, arguments=argv, differences=known)
         rows = list(summary(run, result.splits, view))
     screen.show(*rows)
     if not left:

@@ -7,17 +7,17 @@ judged again therefore leaves its part without anything being rewritten, and rea
 | module | does |
 |---|---|
 | index | parts, spans, indexes: what stands where |
-| files | the rows of one committed shard as a file, wherever they stand; every reader of annotations goes through it |
+| reading | the rows of one committed shard, wherever they stand; every reader of annotations goes through it |
 | grouping | which shards share a part |
 | writing | one part: streamed, read back, published |
 | rewriting | parts, then the index that makes them count, then what that makes superfluous |
 | sweeping | the small files whose rows stand in a part, deleted under their shards' claims |
-| exclusive | one compaction of a run at a time |
+| lease | one compaction of a run at a time |
 """
 
 __all__ = (
-    "exclusive",
-    "files",
     "index",
+    "lease",
+    "reading",
     "rewriting",
 )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from curate.core.types import ShardRef
 from curate.runs.commits import Commit, commits_by_shard
-from curate.runs.compaction.exclusive import LEASE, Lease, alone
-from curate.runs.compaction.files import AnnotationFiles
 from curate.runs.compaction.grouping import Group, group_again, group_all
 from curate.runs.compaction.index import Index, is_of, publish_index, read_indexes
+from curate.runs.compaction.lease import LEASE, Lease, alone
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.compaction.sweeping import delete_small_files, forget_others
 from curate.runs.compaction.writing import write_part
 from curate.storage.store import Store

@@ -8,8 +8,8 @@ from functools import partial
 
 from curate.runs.claims import Claim
 from curate.runs.commits import annotation_name, read_commit
-from curate.runs.compaction.exclusive import Lease
 from curate.runs.compaction.index import Index, Span, index_folder, is_of, parts_folder
+from curate.runs.compaction.lease import Lease
 from curate.storage.store import Store
 
 LANES = 16

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from curate.core.errors import InputError
 from curate.runs.annotation_table import SCHEMA
 from curate.runs.commits import Commit, annotation_name
-from curate.runs.compaction.files import AnnotationFiles
 from curate.runs.compaction.grouping import Group
 from curate.runs.compaction.index import Part, Span
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.journal import ROW_GROUP
 from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store

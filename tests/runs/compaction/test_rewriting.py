@@ -26,9 +26,9 @@ from curate.pipeline.compacting import compact
 from curate.runs.claims import CLAIMS, Claims
 from curate.runs.commits import annotation_name, read_commit, read_commits
 from curate.runs.compaction import sweeping, writing
-from curate.runs.compaction.exclusive import alone
-from curate.runs.compaction.files import AnnotationFiles
 from curate.runs.compaction.index import read_indexes
+from curate.runs.compaction.lease import alone
+from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.plan import make_plan
 from curate.runs.reopening import reopen_for_retry
 from curate.runs.run_folder import open_run, read_record

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from curate.annotation.backpressure import Gate, GateClosed, Ticket
 from curate.annotation.duplicates import Label, Occurrence, relabelled
+from curate.annotation.judge_sample import judge, meta_of
 from curate.annotation.label_reuse import LabelReuse
 from curate.annotation.preprocess_pool import Pool, digest_of
 from curate.annotation.reorder_buffer import Backlog, ReorderBuffer
-from curate.annotation.sample import judge, meta_of
 from curate.annotation.shard_writer import Identity, ShardWriter
 from curate.core.errors import Drained
 from curate.core.threads import in_thread, uninterrupted

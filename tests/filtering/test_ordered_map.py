@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from curate.filtering.in_order import in_order
+from curate.filtering.ordered_map import in_order
 from tests.support.waiting import HANG_SECONDS
 
 

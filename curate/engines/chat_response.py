@@ -17,7 +17,7 @@ _RATING = re.compile(r'"rating"\s*:\s*"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class ChatResponse:
     """One answer of the server.
 
     Attributes:
@@ -36,7 +36,7 @@ class Completion:
     generation_tokens: int
 
 
-def completion_of(response: httpx.Response) -> Completion:
+def completion_of(response: httpx.Response) -> ChatResponse:
     """Read a chat completion.
 
     Raises:
@@ -47,7 +47,7 @@ def completion_of(response: httpx.Response) -> Completion:
         choice = body["choices"][0]
         text = choice["message"]["content"] or ""
         usage = body.get("usage") or {}
-        return Completion(
+        return ChatResponse(
             text=text,
             rating=_rating(text),
             p_unsafe=p_unsafe_of((choice.get("logprobs") or {}).get("content") or []),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from curate.cli.command_names import NAMES
-from curate.cli.completion import SHELLS, replies
+from curate.cli.tab_completion import SHELLS, replies
 from curate.settings.config_groups import group_names
 
 WORDS = [

@@ -25,7 +25,7 @@ from curate.processes.signals import end_with, how_it_ended
 from curate.settings.run import Settings
 
 _QUESTION, _ANSWER = "question.pickle", "answer.pickle"
-_PROGRAM = "import sys; from curate.launch.apart import answer; answer(sys.argv[1], int(sys.argv[2]))"
+_PROGRAM = "import sys; from curate.launch.judge_in_subprocess import answer; answer(sys.argv[1], int(sys.argv[2]))"
 
 _FOREVER = 1e9
 """Seconds. A wait with an end looks again and again; one without hears no Ctrl-C once polars is imported, whose handler

@@ -33,7 +33,7 @@ from curate.engines.base import Payload
 from curate.engines.parent_watch import EndsWithParent
 from curate.engines.shared_picture import Packed, Prompt, SharedPicture
 from curate.images.jpeg_reduction import needed_by
-from curate.judges.chat import prompt_text
+from curate.judges.chat_prompt import prompt_text
 from curate.settings.model import Decoding
 
 METRICS: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
-from curate.cli.argument_hints import Takes
+from curate.cli.argument_hints import CommandArguments
 from curate.cli.command_names import NAMES
 from curate.cli.help import taken_by
 from curate.settings.config_groups import GROUPS, group_names, written
@@ -68,7 +68,7 @@ def _of_command(before: Sequence[str], current: str) -> Iterator[str]:
     yield from (plus + name for name in _names(current.lstrip("+"), taken.settings))
 
 
-def _values(key: str, taken: Takes) -> Iterable[str]:
+def _values(key: str, taken: CommandArguments) -> Iterable[str]:
     if key in taken.own:
         return taken.own[key]
     if key in GROUPS or key == "policies":

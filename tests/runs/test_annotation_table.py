@@ -1,0 +1,18 @@
+import re
+from pathlib import Path
+
+from curate.core.types import Status
+from curate.runs.annotation_table import SCHEMA
+
+PAGE = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text(encoding="utf-8")
+
+
+def test_the_page_describes_every_column_in_its_order():
+    columns = re.findall(r"^\| (\w+) \| (string|float|int32|int64) \| \S", PAGE, re.MULTILINE)
+    assert columns == [(field.name, str(field.type)) for field in SCHEMA]
+
+
+def test_the_page_describes_every_status():
+    table = PAGE.split("| status | means")[1]
+    described = {name for cell in re.findall(r"^\| ([a-z_, ]+) \|", table, re.MULTILINE) for name in cell.split(", ")}
+    assert described == {status.value for status in Status}
