@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import ShardRef
 from curate.settings.dataset import DatasetSettings
-from curate.sources.files import STORAGE_ERRORS, Files, one_line, unreadable
+from curate.sources.files import one_line
 from curate.sources.patterns import expand, refuse_repeats
 from curate.sources.registry import detect_format, source_for
 
@@ -128,19 +127,6 @@ def check_version(shard: ShardRef, dataset: DatasetSettings) -> str | None:
     if shard.version is not None and version != shard.version:
         raise ShardUnreadable(f"{shard.url}: has changed since it was planned; put it back, or use a new output.dir")
     return version
-
-
-def shard_version(url: str, storage_options: Mapping[str, Any] | None = None) -> str | None:
-    """What changes with a file's content: an ETag where the storage has one, else size and time; None where unknown.
-
-    Raises:
-        ShardUnreadable: the file is not there.
-    """
-    files = Files(storage_options or {})
-    try:
-        return files.info(files.canonical(url)).version
-    except STORAGE_ERRORS as error:
-        raise unreadable(url, error) from error
 
 
 def plan_to_bytes(plan: Plan) -> bytes:

@@ -17,7 +17,6 @@ from curate.runs.plan import (
     make_plan,
     plan_from_bytes,
     plan_to_bytes,
-    shard_version,
 )
 from curate.sources.base import shard_id
 from curate.sources.patterns import expand
@@ -239,7 +238,13 @@ class TestChanges:
     def test_a_link_has_the_version_of_what_it_points_to(self, tars: Path) -> None:
         (tars / "links").mkdir()
         (tars / "links/00001.tar").symlink_to(tars / "00001.tar")
-        assert shard_version(f"{tars}/links/00001.tar") == shard_version(f"{tars}/00001.tar")
-        assert make_plan(dataset(tars / "links")).shards[0].version == shard_version(f"{tars}/00001.tar")
+        linked, itself = (make_plan(dataset(path)).shards[0] for path in (tars / "links", tars / "00001.tar"))
+        assert linked.version == itself.version
+        assert itself.version is not None
+
+    def test_a_shard_that_is_gone_has_no_version(self, tars: Path) -> None:
+        settings = dataset(tars / "00001.tar")
+        (shard,) = make_plan(settings).shards
+        (tars / "00001.tar").unlink()
         with pytest.raises(ShardUnreadable):
-            shard_version(f"{tars}/none.tar")
+            check_version(shard, settings)

@@ -15,7 +15,7 @@ from curate.cli.hydra_config import compose_settings
 from curate.cli.remarks import remarks
 from curate.console.output import say
 from curate.console.phases import phase
-from curate.console.terminal import size
+from curate.console.terminal import duration, size
 from curate.core.errors import ExitCode, InputError
 from curate.costs.computed import ROW_BYTES, Computed, computed
 from curate.costs.gpu_bound import PEAK_SHARE
@@ -95,7 +95,7 @@ def _estimate(estimate: Estimate, engine: EngineSettings) -> Iterator[str]:
     yield f"rate        {found.rate:.1f} images/s by one engine, after {found.startup:.0f} s of start-up"
     engines = f"{estimate.engines} engine{'s' if estimate.engines > 1 else ''}"
     hours = f"{estimate.gpu_hours:.2f} GPU-hours where it is one of GPUs like this"
-    yield f"time        {_duration(estimate.seconds)} to judge by {engines}, {hours}"
+    yield f"time        {duration(estimate.seconds)} to judge by {engines}, {hours}"
     yield from _disk(estimate.disk)
 
 
@@ -111,7 +111,7 @@ def _computed(bound: Computed, settings: Settings, plan: Plan) -> Iterator[str]:
     yield f"rate        up to {bound.rate:.1f} images/s; {million:.0f} GPU-hours for a million pictures"
     hours, tasks = samples * bound.gpu_seconds / 3600, min(settings.job.tasks, len(plan.shards))
     tasks_said = "one task" if tasks == 1 else f"{tasks} tasks"
-    yield f"time        {_duration(samples / bound.rate / tasks)} by {tasks_said} at least, {hours:.2f} GPU-hours"
+    yield f"time        {duration(samples / bound.rate / tasks)} by {tasks_said} at least, {hours:.2f} GPU-hours"
     annotations = round(samples * ROW_BYTES * len(settings.passes))
     yield from _disk({"annotations": annotations, **split_disk_estimate(plan.shards, samples)})
     yield f"to measure  the same with probe={PROBE}, on a GPU; it fetches {size(bound.download)} of weights first"
@@ -121,9 +121,3 @@ def _disk(disk: Mapping[str, int]) -> Iterator[str]:
     for name, taken in disk.items():
         label = name if name == "annotations" else f"splits with filter.write={name}"
         yield f"disk        {size(taken)} for {label}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
