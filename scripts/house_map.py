@@ -35,6 +35,7 @@ FLOW: Mapping[str, Sequence[str]] = {
     "in the order of the samples": ("runs.journal.Journal.add", "annotation.shard_writer.ShardWriter.publish"),
     "when shards are committed": (
         "filtering.stage.prepare",
+        "filtering.decide.decide_windows",
         "filtering.splitting.split_samples",
         "cards.card.publish_cards",
     ),
