@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from curate.core.errors import InputError
 from curate.core.types import Annotation, Rating, Status
+from curate.filtering import conditions
 from curate.filtering.decide import decide
 from curate.filtering.rules import compile_rules
 from curate.filtering.subdivide import part_of
@@ -171,6 +172,15 @@ def test_any_other_split_is_stricter_than_clean():
         ({"splits": {"clean": "p_unsafe < AVG(p_unsafe)"}}, "function AVG is not allowed"),
         ({"splits": {"clean": "ROW_NUMBER() OVER (ORDER BY width) < 5"}}, "function ROW_NUMBER is not allowed"),
         ({"splits": {"clean": "width > (SELECT 1)"}}, "holds a query"),
+        ({"splits": {"clean": "p_unsafe < AVG/**/(p_unsafe)"}}, "holds a comment"),
+        ({"splits": {"clean": "p_unsafe < AVG--\n(p_unsafe)"}}, "holds a comment"),
+        ({"splits": {"clean": "NOW/* */() > '2026-01-01'"}}, "holds a comment"),
+        (
+            {"splits": {"clean": "p_unsafe < AVG\n(p_unsafe)"}},
+            "AVG is not allowed in `p_unsafe < AVG (p_unsafe)`",
+        ),
+        ({"splits": {"clean": "p_unsafe < `AVG`(p_unsafe)"}}, "holds what a condition may not (Agg, Mean)"),
+        ({"splits": {"clean": "p_unsafe < `MEDIAN` (p_unsafe)"}}, "holds what a condition may not (Agg, Median)"),
         ({"splits": {}}, "filter.splits: empty"),
         ({"splits": {"failed": "width < 3"}}, "filter.splits.failed"),
         ({"splits": {"annotations": "true"}}, "not a usable name"),
@@ -192,6 +202,21 @@ def test_wrong_rules_are_refused_in_one_line(options: dict, message: str):
         compile_rules(FilterSettings(**({"splits": DEFAULT_RULES} | options)), CODES)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("function", ["MIN", "MAX", "SUM", "COUNT", "FIRST", "LAST", "STDDEV", "VARIANCE", "UNNEST"])
+def test_what_is_written_so_that_no_name_is_seen_is_seen_in_the_expression(monkeypatch, function):
+    monkeypatch.setattr(conditions, "ROW_FUNCTIONS", conditions.ROW_FUNCTIONS | {function})
+    with pytest.raises(InputError, match="holds what a condition may not"):
+        conditions.parse_condition(f"{function}(p_unsafe) > 0.5", pl.Schema({"p_unsafe": pl.Float32}), "here")
+
+
+def test_every_function_that_may_be_called_is_known_as_an_expression():
+    samples = " ".join(conditions._SAMPLES)
+    assert [name for name in sorted(conditions.ROW_FUNCTIONS) if f"{name}(" not in samples] == []
+    schema = pl.Schema({"x": pl.Float64, "y": pl.Float64, "s": pl.String, "t": pl.String, "b": pl.Boolean})
+    for sample in conditions._SAMPLES:
+        conditions.parse_condition(sample, schema, "here")
 
 
 def test_functions_in_text_are_text():
