@@ -26,7 +26,7 @@ from curate.core.calibration import load_calibration
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir, packaged
 from curate.policies.policy import Policy, load_policy
-from curate.policies.policy_file import check_duplicate_keys
+from curate.policies.policy_file import check_duplicate_keys, literal_policy
 from curate.settings.catalogue import MODELS, defaults_of, lookup
 from curate.settings.config_groups import GROUPS, group_names
 from curate.settings.dataset import DatasetSettings
@@ -241,7 +241,9 @@ def _chosen(choice: Override) -> str:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"{choice}: no such file; name one, or one of {_named(choice.key)}")
-    ConfigStore.instance().store(group=choice.key, name=f"file_{path.stem}", node=_read_yaml(path))
+    read = _read_yaml(path)
+    node = literal_policy(read, path) if choice.key == "policy" else read
+    ConfigStore.instance().store(group=choice.key, name=f"file_{path.stem}", node=node)
     return Override(choice.key, f"file_{path.stem}").for_hydra
 
 

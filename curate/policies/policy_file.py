@@ -60,6 +60,33 @@ def _without_interpolation(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda match: f"{match[1] * 2}\\${{", text)
 
 
+def literal_policy(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a policy file holds, so that the configuration reader finds text in it and nothing else.
+
+    A policy may come from anywhere: it must not read this machine's environment (`${oc.env:TOKEN}`), nor choose a model
+    or an engine (`defaults:`). What `policy_yaml` has escaped already stays as it is.
+
+    Raises:
+        InputError: it holds something that is no part of a policy.
+    """
+    strange = [key for key in content if key not in Policy.model_fields]
+    if strange:
+        raise InputError(f"{path}: {strange[0]!r} is no part of a policy, which has {', '.join(Policy.model_fields)}")
+    return {key: _literal(value) for key, value in content.items()}
+
+
+def _literal(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _literal(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_literal(value) for value in node]
+    return _INTERPOLATED.sub(lambda match: f"{match[1] * 2}\\${{", node) if isinstance(node, str) else node
+
+
+_INTERPOLATED = re.compile(r"(?<!\\)((?:\\\\)*)\$\{")
+"""Where an even number of backslashes stands before it, none included."""
+
+
 def _doubled(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()

@@ -93,6 +93,8 @@ def fingerprint(
         **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }
+    if dataset.outside_links:  # runs made before it could be set have none of it
+        parts["dataset.outside_links"] = True
     parts = json.loads(json.dumps(parts))
     before = parts | {"model.dtype": "auto"} if model.dtype == own_dtype else None
     return Fingerprint(

@@ -38,6 +38,8 @@ class DatasetSettings(Group):
     """An image with more pixels is not decoded."""
     reduced_decoding: bool = False
     """Decode JPEGs no larger than the model's image processor needs them."""
+    outside_links: bool = False
+    """Read what links in a folder of images lead to outside of it; else such an image is `missing_image`."""
     samples_per_shard: Annotated[int, Field(gt=0)] = 1000
     """How many files of a folder make one shard."""
     options: dict[str, Any] = {}

@@ -16,7 +16,7 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -52,12 +52,21 @@ _HTTP = re.compile(r"(?:\w+::)*https?://")
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file or folder; `version` changes when its content does, None where the storage does not tell."""
+    """A file or folder.
+
+    Attributes:
+        url: canonical.
+        size: in bytes; None where the storage does not tell.
+        version: changes when the content does; None where the storage does not tell.
+        is_folder: whether it is one.
+        target: where it really is, if a link led to it; of listings of this machine's folders.
+    """
 
     url: str
     size: int | None
     version: str | None
     is_folder: bool
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +262,8 @@ def _remote_version(info: Mapping[str, Any]) -> str | None:
     return tag or f"{size}-{time}"
 
 
-def _walk_local(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:
-    """Follows links to folders, but not back to a folder it is inside of."""
+def _walk_local(folder: str, above: frozenset[tuple[int, int]], *, linked: bool = False) -> Iterator[FileInfo]:
+    """Follows links to folders, but not back to a folder it is inside of; `linked` says that one led here."""
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -264,9 +273,20 @@ def _walk_local(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[File
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _walk_local(entry.path, above | {here})
+                yield from _walk_local(entry.path, above | {here}, linked=linked or entry.is_symlink())
             elif entry.is_file():
-                yield _from_stat(entry.path, entry.stat())
+                target = os.path.realpath(entry.path) if linked or entry.is_symlink() else None
+                yield replace(_from_stat(entry.path, entry.stat()), target=target)
+
+
+def leaves(info: FileInfo, folder: str) -> bool:
+    """Whether a link inside `folder` leads out of it to this file."""
+    return info.target is not None and not is_below(info.target, os.path.realpath(folder))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether one real path is inside another."""
+    return os.path.commonpath((path, folder)) == folder
 
 
 def relative(url: str, folder: str) -> str:

@@ -2,6 +2,9 @@
 
 Neighbours of the same stem ending in .txt and .json are the sidecar. The name of the folder an image lies in is its
 `label`, as in ImageNet, unless the JSON has one. Hidden files and all others are no part of the data set.
+
+A folder may come from anywhere, and a link in it can lead to any file of this machine: what lies outside is not read,
+unless `dataset.outside_links` says that the links are one's own.
 """
 
 from __future__ import annotations
@@ -10,15 +13,15 @@ import hashlib
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from curate.core.errors import InputError
-from curate.core.types import Sample, ShardRef
+from curate.core.types import Failure, Sample, ShardRef, Status
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import IMAGE_SUFFIXES, shard_id, too_many_bytes
-from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, relative, unreadable
+from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
 from curate.sources.meta import describe
 from curate.sources.names import to_text
 
@@ -27,11 +30,17 @@ _SIDECARS = (".txt", ".json")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One image and its neighbours; `path` is relative to the folder."""
+    """One image and its neighbours.
+
+    Attributes:
+        path: relative to the folder.
+        outside: those of the files that a link leads to out of the folder.
+    """
 
     path: str
     image: FileInfo
     neighbours: tuple[FileInfo, ...]
+    outside: frozenset[FileInfo] = frozenset()
 
 
 class FolderSource:
@@ -108,9 +117,14 @@ def _list(folder: str, files: Files) -> list[_Entry]:
             neighbours[str(path.with_suffix(""))].append(info)
     paths = [relative(info.url, folder) for info in images]
     return [
-        _Entry(path, info, tuple(neighbours.get(str(PurePosixPath(path).with_suffix("")), ())))
+        _entry(path, info, neighbours.get(str(PurePosixPath(path).with_suffix("")), ()), folder)
         for path, info in zip(paths, images, strict=True)
     ]
+
+
+def _entry(path: str, image: FileInfo, neighbours: Sequence[FileInfo], folder: str) -> _Entry:
+    outside = frozenset(info for info in (image, *neighbours) if leaves(info, folder))
+    return _Entry(path, image, tuple(neighbours), outside)
 
 
 def _version(entries: Sequence[_Entry]) -> str:
@@ -123,8 +137,12 @@ def _version(entries: Sequence[_Entry]) -> str:
 
 def _sample(entry: _Entry, index: int, files: Files, dataset: DatasetSettings) -> Sample:
     path = PurePosixPath(entry.path)
+    left_out = frozenset() if dataset.outside_links else entry.outside
+    if entry.image in left_out:
+        return _left_out(entry, index)
     held = (entry.image.size or 0) <= dataset.max_bytes
-    found = {PurePosixPath(file_name(info.url)).suffix[1:]: _read(info, files) for info in entry.neighbours}
+    beside = [info for info in entry.neighbours if info not in left_out]
+    found = {PurePosixPath(file_name(info.url)).suffix[1:]: _read(info, files) for info in beside}
     by_suffix = {suffix.lower(): body for suffix, body in found.items()}
     label = {"label": to_text(os.fsencode(path.parent.name))} if path.parent.name else {}
     return Sample(
@@ -133,10 +151,30 @@ def _sample(entry: _Entry, index: int, files: Files, dataset: DatasetSettings) -
         image=_read(entry.image, files) if held else None,
         image_name=to_text(os.fsencode(path)),
         sidecar=found,
-        meta={**label, **describe(by_suffix.get("txt"), by_suffix.get("json"))},
+        meta={**label, **describe(by_suffix.get("txt"), by_suffix.get("json")), **_said_of(left_out)},
         failure=None if held else too_many_bytes(entry.image.size or 0, dataset),
         sha256=None if held else _digest(entry.image, files),
     )
+
+
+def _left_out(entry: _Entry, index: int) -> Sample:
+    """The sample of an image that lies outside; nothing of it is read."""
+    path = PurePosixPath(entry.path)
+    return Sample(
+        key=to_text(os.fsencode(path.with_suffix(""))),
+        index=index,
+        image=None,
+        image_name=to_text(os.fsencode(path)),
+        failure=Failure(status=Status.MISSING_IMAGE, detail=f"a link out of the folder; {_OWN}"),
+    )
+
+
+_OWN = "dataset.outside_links=true reads it, if the links are your own"
+
+
+def _said_of(left_out: Iterable[FileInfo]) -> dict[str, object]:
+    names = sorted(to_text(os.fsencode(file_name(info.url))) for info in left_out)
+    return {"links_left_out": names} if names else {}
 
 
 def _read(info: FileInfo, files: Files) -> bytes:

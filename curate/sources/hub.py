@@ -2,16 +2,22 @@
 
 `dataset.shards` holds what is given to `load_dataset`, `dataset.options` its further arguments (name, split,
 data_files, revision, ...). Images are not decoded, so that the original bytes stay.
+
+A row may hold a path in place of an image. It is read where it names one of the data set's own files, as `datasets`
+lists them for a folder of images or an archive of them, and nowhere else: what a row says is data, and must not make
+this machine read its files or open addresses.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -22,10 +28,15 @@ from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, file_name, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, file_name, is_below, one_line, unreadable
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
+
+_Loaded = tuple[dict[str, "IterableDataset"], str | None, frozenset[str]]
+
+_ARCHIVES = ("zip://", "tar://")
+"""How `datasets` spells a member of an archive."""
 
 _BROKEN = (pa.ArrowException, tarfile.TarError, zlib.error, EOFError, ValueError)
 
@@ -46,8 +57,11 @@ class HubSource:
         try:
             stream = _stream(shard, dataset)
             layout = rows.layout(stream.features.arrow_schema, dataset, shard.url)
+            folder = str(dataset.options.get("data_dir", shard.url))
+            own = _loaded(shard.url, dataset)[2]
+            fetch = partial(_fetch, own=own, folder=folder, options=dataset.storage_options)
             for batch in _batches(stream):
-                for sample in rows.samples(batch, layout, index, dataset, _fetch):
+                for sample in rows.samples(batch, layout, index, dataset, fetch):
                     yield sample
                     index = sample.index + 1
         except InputError:
@@ -82,7 +96,7 @@ class HubSource:
 
     def _shards(self, url: str, dataset: DatasetSettings) -> Iterator[ShardRef]:
         try:
-            streams, version = _loaded(url, dataset)
+            streams, version, _ = _loaded(url, dataset)
         except (*STORAGE_ERRORS, ValueError) as error:
             raise InputError(f"dataset.shards: datasets cannot load {url!r}: {one_line(error)}") from error
         for split, stream in streams.items():
@@ -105,7 +119,7 @@ def _stream(shard: ShardRef, dataset: DatasetSettings) -> IterableDataset:
     return _loaded(shard.url, dataset)[0][split].shard(num_shards=int(count), index=int(number))
 
 
-def _loaded(url: str, dataset: DatasetSettings) -> tuple[dict[str, IterableDataset], str | None]:
+def _loaded(url: str, dataset: DatasetSettings) -> _Loaded:
     options = (
         {"storage_options": dataset.storage_options, **dataset.options} if dataset.storage_options else dataset.options
     )
@@ -113,8 +127,8 @@ def _loaded(url: str, dataset: DatasetSettings) -> tuple[dict[str, IterableDatas
 
 
 @lru_cache(maxsize=8)
-def _streams(url: str, options: str) -> tuple[dict[str, IterableDataset], str | None]:
-    """The streams by split, undecoded and with known features, and the version of the data files behind them.
+def _streams(url: str, options: str) -> _Loaded:
+    """The streams by split, undecoded and with known features; the version of the data files behind them, and these.
 
     Raises:
         OSError, ValueError: `datasets` cannot load this; its other errors (a builder that finds no file raises
@@ -128,7 +142,8 @@ def _streams(url: str, options: str) -> tuple[dict[str, IterableDataset], str | 
         builder = datasets.load_dataset_builder(url, **arguments)
         loaded = builder.as_streaming_dataset(split=split)
         streams = {str(split): loaded} if isinstance(loaded, datasets.IterableDataset) else dict(loaded)
-        return {str(name): _undecoded(stream) for name, stream in streams.items()}, _version(builder)
+        undecoded = {str(name): _undecoded(stream) for name, stream in streams.items()}
+        return undecoded, _version(builder), _files(builder)
     except (datasets.exceptions.DatasetsError, LookupError, ImportError, TypeError) as error:
         raise ValueError(one_line(error)) from error
 
@@ -136,6 +151,11 @@ def _streams(url: str, options: str) -> tuple[dict[str, IterableDataset], str | 
 def _undecoded(stream: IterableDataset) -> IterableDataset:
     resolved = stream if stream.features is not None else stream._resolve_features()
     return resolved.decode(False)
+
+
+def _files(builder: Any) -> frozenset[str]:
+    """What `datasets` reads of this data set, as it spells it."""
+    return frozenset(str(file) for part in (builder.config.data_files or {}).values() for file in part)
 
 
 def _version(builder: Any) -> str | None:
@@ -152,6 +172,24 @@ def _is_content(error: Exception) -> bool:
     return type(error) is OSError and error.errno is None
 
 
-def _fetch(path: str) -> bytes:
-    with fsspec.open(path, "rb") as file:
+def _fetch(path: str, *, own: Set[str], folder: str, options: Mapping[str, Any]) -> bytes:
+    """The bytes of one of the data set's `own` files, or of a member of an archive among them.
+
+    Raises:
+        rows.OutsideDataset: it is none.
+    """
+    *inside, container = path.split("::")
+    if (
+        container not in own
+        or any(not member.startswith(_ARCHIVES) for member in inside)
+        or _leads_out(container, folder)
+    ):
+        raise rows.OutsideDataset
+    with fsspec.open(path, "rb", **({} if inside else options)) as file:
         return bytes(file.read())
+
+
+def _leads_out(path: str, folder: str) -> bool:
+    """Whether a file of this machine lies outside of the folder that the data set was loaded from, by way of a link."""
+    local = Path(path).exists() and Path(folder).is_dir()
+    return local and not is_below(os.path.realpath(path), os.path.realpath(folder))

@@ -26,6 +26,10 @@ ROWS_PER_BATCH = 16
 _KEY_NAMES = ("key", "__key__")
 
 
+class OutsideDataset(Exception):
+    """A row names a file that does not belong to its data set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Which column holds the image, and which the key; without a key column rows are numbered."""
@@ -109,6 +113,8 @@ def _image(image: bytes | None, path: str, fetch: Callable[[str], bytes] | None)
         return None, Failure(status=Status.MISSING_IMAGE, detail=f"a path without bytes: {path}")
     try:
         return fetch(path), None
+    except OutsideDataset:
+        return None, Failure(status=Status.MISSING_IMAGE, detail=f"a path that is no file of this data set: {path}")
     except FileNotFoundError:
         return None, Failure(status=Status.MISSING_IMAGE, detail=f"not found: {path}")
 

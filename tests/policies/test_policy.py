@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -103,6 +104,38 @@ def test_yaml_composes_to_an_equal_policy(policy: Policy) -> None:
     imported = policy.model_copy(update={"text": render_policy(policy) + "\n ${x} \\${y}\r\n"})
     data = OmegaConf.to_container(OmegaConf.create(yaml.safe_load(policy_yaml(imported))), resolve=True)
     assert load_policy(data) == imported
+
+
+def test_a_policy_from_elsewhere_reads_nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "ENVSECRET")
+    file = tmp_path / "p.yaml"
+    texts = ["x ${oc.env:MY_TOKEN}", "${packaged:data}", r"a \${oc.env:MY_TOKEN}", "${model.path}", "${"]
+    file.write_text(
+        yaml.safe_dump({"name": "p", "categories": {"O1": {"name": "${oc.env:HOME}", "should_not": texts}}})
+    )
+    (category,) = compose_policy([f"policy={file}"])[0].categories.values()
+    assert category.name == "${oc.env:HOME}"
+    assert category.should_not[:2] == ("x ${oc.env:MY_TOKEN}", "${packaged:data}")
+    assert category.should_not[3:] == ("${model.path}", "${")
+    assert "ENVSECRET" not in render_policy(compose_policy([f"policy={file}"])[0])
+
+
+def test_a_policy_from_elsewhere_chooses_nothing_but_its_text(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    for line in ("defaults: [override /engine: fake]", "model: {path: /x}", "_target_: os.system"):
+        file.write_text(f"name: p\n{line}\ncategories:\n  O1: {{name: Hate}}\n")
+        with pytest.raises(InputError, match=r"p\.yaml: '\w+' is no part of a policy, which has name, categories"):
+            compose_policy([f"policy={file}"])
+
+
+@settings(max_examples=30)
+@given(valid_policies)
+def test_a_file_that_was_written_is_read_as_the_same_policy(policy: Policy) -> None:
+    written = policy.model_copy(update={"text": render_policy(policy) + "\n ${oc.env:HOME} \\${y} \\\\${z}\n"})
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "p.yaml"
+        file.write_text(policy_yaml(written), encoding="utf-8")
+        assert compose_policy([f"policy={file}"])[0] == written
 
 
 def test_shipped_policies_keep_the_interface_strings_and_differ_as_they_say() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+import zipfile
 from abc import ABC, abstractmethod
 from datetime import datetime
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -23,6 +26,7 @@ from curate.sources.meta import describe, plain
 from curate.sources.names import to_bytes, to_text
 from curate.sources.registry import SOURCES, detect_format, source_for
 from curate.sources.rows import COLUMNS, columns
+from tests.support.http_server import serving
 from tests.support.source_cases import (
     dataset,
     members_of,
@@ -199,6 +203,54 @@ class TestFolder(SourceTests):
         (tmp_path / "pictures/class0/up").symlink_to(tmp_path / "pictures")
         assert sum(shard.samples or 0 for shard in make_plan(settings).shards) == len(images)
 
+    def test_what_a_link_leads_to_outside_of_the_folder_is_not_read(self, tmp_path: Path) -> None:
+        settings, _ = self.build(tmp_path)
+        secret = tmp_path / "credentials"
+        secret.write_text("TOPSECRET")
+        elsewhere = write_folder(tmp_path / "elsewhere", 2)
+        folder = tmp_path / "pictures/class0"
+        (folder / "0000.txt").unlink()
+        (folder / "0000.txt").symlink_to(secret)
+        (folder / "secret.jpg").symlink_to(secret)
+        (folder / "more").symlink_to(elsewhere)
+        (folder / "again.jpg").symlink_to(folder / "0000.JPG")
+        found = {s.image_name: s for shard in make_plan(settings).shards for s in read(shard, settings)[0]}
+        assert b"TOPSECRET" not in b"".join([s.image or b"" for s in found.values()])
+        assert (found["class0/0000.JPG"].sidecar, found["class0/0000.JPG"].meta) == (
+            {},
+            {"label": "class0", "links_left_out": ["0000.txt"]},
+        )
+        out = [name for name, sample in found.items() if sample.failure]
+        assert out == sorted(["class0/secret.jpg", *(n for n in found if n.startswith("class0/more/"))])
+        assert {found[name].failure.status for name in out} == {Status.MISSING_IMAGE}
+        assert "dataset.outside_links=true reads it" in found["class0/secret.jpg"].failure.detail
+        assert found["class0/again.jpg"].image == found["class0/0000.JPG"].image
+
+    def test_links_of_ones_own_are_followed(self, tmp_path: Path) -> None:
+        settings, images = self.build(tmp_path)
+        elsewhere = write_folder(tmp_path / "elsewhere", 2)
+        (tmp_path / "pictures/linked").symlink_to(elsewhere)
+        own = settings.model_copy(update={"outside_links": True})
+        found = [s for shard in make_plan(own).shards for s in read(shard, own)[0]]
+        assert len(found) == len(images) + 2
+        assert not any(s.failure for s in found)
+
+
+class Listening(BaseHTTPRequestHandler):
+    """Notes what it is asked for."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_error(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
+        pass
+
 
 class TestHub(SourceTests):
     def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
@@ -218,6 +270,45 @@ class TestHub(SourceTests):
         settings = dataset("imagefolder", format="hub", options=options)
         found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
         assert {s.image for s in found} == {path.read_bytes() for path in tmp_path.rglob("*.JPG")}
+
+    def test_a_row_makes_the_machine_read_no_other_file_and_open_no_address(self, tmp_path: Path) -> None:
+        secret = tmp_path / "credentials"
+        secret.write_text("TOPSECRET")
+        asked: list[str] = []
+        with serving(Listening, asked=asked) as address:
+            paths = [str(secret), f"file://{secret}", f"{address}/latest/meta-data/", f"zip://a.jpg::{address}/a.zip"]
+            paths += [f"simplecache::file://{secret}", "../credentials", "credentials"]
+            images = [{"bytes": None, "path": path} for path in paths] + [{"bytes": picture(0), "path": "x.jpg"}]
+            (tmp_path / "ds").mkdir()
+            table = pa.table({"image": pa.array(images)})
+            info = {"info": {"features": {"image": {"_type": "Image"}}}}
+            pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "ds/t.parquet")
+            settings = dataset(tmp_path / "ds", format="hub")
+            (shard,) = make_plan(settings).shards
+            samples, broken = read(shard, settings)
+        assert broken is None
+        assert [s.image for s in samples] == [None] * len(paths) + [picture(0)]
+        assert {s.failure.status for s in samples[:-1]} == {Status.MISSING_IMAGE}
+        assert all("no file of this data set" in s.failure.detail for s in samples[:-1])
+        assert asked == []
+
+    def test_images_in_an_archive_are_fetched(self, tmp_path: Path) -> None:
+        (tmp_path / "pictures").mkdir()
+        with zipfile.ZipFile(tmp_path / "pictures/train.zip", "w") as archive:
+            for number in range(3):
+                archive.writestr(f"{number}.jpg", picture(number))
+        settings = dataset("imagefolder", format="hub", options={"data_dir": str(tmp_path / "pictures")})
+        found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
+        assert [s.image for s in found] == [picture(number) for number in range(3)]
+
+    def test_a_link_that_leads_out_of_a_folder_of_images_is_not_followed(self, tmp_path: Path) -> None:
+        folder = write_folder(tmp_path / "pictures", 3)
+        (tmp_path / "credentials").write_text("TOPSECRET")
+        (folder / "secret.jpg").symlink_to(tmp_path / "credentials")
+        settings = dataset("imagefolder", format="hub", options={"data_dir": str(folder), "split": "train"})
+        found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
+        assert len(found) == 4
+        assert b"TOPSECRET" not in {s.image for s in found}
 
     def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
         settings = dataset("parquet", format="hub", options={"data_files": str(tmp_path / "none*.parquet")})
