@@ -94,7 +94,7 @@ def limited_plan(plan: Plan, dataset: DatasetSettings, limit: int) -> Plan:
 
 
 def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan:
-    """`old` with what `new` has more, appended; for growing a run.
+    """`old` with what `new` has more: further shards, appended, and more of a shard that a lower limit has cut.
 
     Args:
         old: the run's plan.
@@ -102,19 +102,34 @@ def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan
         replaceable: ids of shards that may have changed, because they were damaged and will be judged again.
 
     Raises:
-        InputError: a shard of `old` is gone or has changed, or the limits differ.
+        InputError: a shard of `old` is gone or has changed, or the limit is lower.
     """
-    if old.limit != new.limit:
-        raise InputError(f"dataset.limit={new.limit}: the run was planned with {old.limit}; use a new output.dir")
+    if old.limit != new.limit and not is_raised(old.limit, new.limit):
+        raise InputError(f"dataset.limit={new.limit}: {planned_with(old.limit)}; leave it so, or use a new output.dir")
     now = {shard.id: shard for shard in new.shards}
     for shard in old.shards:
         if shard.id not in now:
             raise InputError(f"{shard.url}: in the run's plan but no longer among the shards; put it back")
-        if shard.id not in replaceable and _identity(shard) != _identity(now[shard.id]):
+        if shard.id not in replaceable and _identity(shard)[:-1] != _identity(now[shard.id])[:-1]:
             raise InputError(f"{shard.url}: has changed since it was planned; put it back, or use a new output.dir")
     known = {shard.id for shard in old.shards}
-    kept = [now[shard.id] for shard in old.shards]
+    kept = [replace(now[shard.id], take=_more(shard.take, now[shard.id].take)) for shard in old.shards]
     return plan_of([*kept, *(shard for shard in new.shards if shard.id not in known)], new.limit)
+
+
+def is_raised(before: int | None, now: int | None) -> bool:
+    """Whether a limit lets more through than before."""
+    return before is not None and (now is None or now > before)
+
+
+def planned_with(limit: int | None) -> str:
+    """The limit of a run, in words."""
+    return "the run was planned without one" if limit is None else f"the run was planned with {limit}"
+
+
+def _more(one: int | None, other: int | None) -> int | None:
+    """The larger of two numbers of samples, where None is all."""
+    return None if one is None or other is None else max(one, other)
 
 
 def check_version(shard: ShardRef, dataset: DatasetSettings) -> str | None:

@@ -49,6 +49,14 @@ def reopen_for_retry(store: Store, policy: str, retry: frozenset[str]) -> int:
     return rows
 
 
+def reopen_for_more(store: Store, shard: str) -> None:
+    """Make a shard unfinished under every policy, and keep all its rows: there are more samples behind them now."""
+    for policy in store.folders("commits"):
+        if store.exists(commit_name(policy, shard)):
+            rollup.forget(store)
+            reopen(store, policy, shard, frozenset())
+
+
 def discard_result(store: Store, shard: str) -> None:
     """Make a shard unfinished under every policy and forget its rows, because its source is not what was judged."""
     for folder in store.folders("commits"):

@@ -18,8 +18,16 @@ from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
 from curate.runs.fingerprint import Fingerprint
-from curate.runs.plan import Plan, extend_plan, plan_from_bytes, plan_of, plan_to_bytes
-from curate.runs.reopening import discard_result
+from curate.runs.plan import (
+    Plan,
+    extend_plan,
+    is_raised,
+    plan_from_bytes,
+    plan_of,
+    plan_to_bytes,
+    planned_with,
+)
+from curate.runs.reopening import discard_result, reopen_for_more
 from curate.runs.shard_failures import read_failures
 from curate.settings.run import Settings
 from curate.storage.factory import open_store
@@ -113,13 +121,29 @@ def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
     before = plan_from_bytes(store.read(PLAN))
     before = _with_mended_shards(store, before, {s.id: s for s in now.shards})
     if extend:
-        return extend_plan(before, now)
+        return _extended(store, before, now)
+    if before.limit != now.limit:
+        raised = is_raised(before.limit, now.limit)
+        way = "add extend=true to judge the rest too, and keep the rows there are" if raised else "leave it so"
+        raise InputError(
+            f"dataset.limit={'null' if now.limit is None else now.limit}: {planned_with(before.limit)}; {way}, "
+            "or choose another output.dir"
+        )
     old, new = ([s.id for s in p.shards] for p in (before, now))
     if old != new:
-        grown = set(old) <= set(new) and before.limit == now.limit  # what extend=true does not refuse
+        grown = set(old) <= set(new)  # what extend=true does not refuse
         way = "add extend=true to go on with all of them, or choose" if grown else "choose"
         raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
     return before
+
+
+def _extended(store: Store, before: Plan, now: Plan) -> Plan:
+    """The recorded plan with what there is more of now; shards that were cut by a limit are unfinished again."""
+    after = extend_plan(before, now)
+    for was, shard in zip(before.shards, after.shards, strict=False):  # new ones stand behind
+        if was.take != shard.take:
+            reopen_for_more(store, shard.id)
+    return after
 
 
 def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ import subprocess
 import tarfile
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 
@@ -27,6 +29,7 @@ from tests.support.jobs import (
     split_rows,
     write_tar,
 )
+from tests.support.verification_cases import commit_as_it_is
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
@@ -174,6 +177,36 @@ def test_other_shards_are_refused_until_extend(shards, tmp_path):
     assert "extend=true" in curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder), code=2).stderr
     curate(*fake_run(f"{shards}/{{00000..00002}}.tar", folder, "extend=true"))
     assert len(rows(folder)) == 90
+
+
+def test_a_first_try_grows_to_the_whole_data_set(shards, undisturbed, tmp_path):
+    data, folder = f"{shards}/{{00000..00002}}.tar", tmp_path / "run"
+    curate(*fake_run(data, folder, "dataset.limit=40"))
+    first = rows(folder)
+    refused = curate(*fake_run(data, folder), code=2)
+    assert "dataset.limit=null: the run was planned with 40; add extend=true to judge the rest too" in refused.stderr
+    assert rows(folder) == first, "nothing was touched"
+    curate(*fake_run(data, folder, "dataset.limit=50", "extend=true"))
+    assert len(rows(folder)) == 50
+    lower = curate(*fake_run(data, folder, "dataset.limit=45", "extend=true"), code=2)
+    assert "dataset.limit=45: the run was planned with 50; leave it so" in lower.stderr
+    curate(*fake_run(data, folder, "extend=true"))
+    assert rows(folder) == rows(undisturbed)
+    assert split_rows(folder, "clean") == split_rows(undisturbed, "clean")
+    curate("verify", f"output.dir={folder}")
+
+
+def test_labels_of_a_first_try_are_kept_when_it_grows(shards, tmp_path):
+    data, folder = f"{shards}/00000.tar", tmp_path / "run"
+    curate(*fake_run(data, folder, "dataset.limit=4", "policies=[drawings,kids]"))
+    (path,) = (folder / "annotations/kids").glob("*.parquet")
+    table = pq.read_table(path)
+    # As if another model had said it: a label that is judged again would lose it.
+    marked = table.set_column(table.schema.get_field_index("rationale"), "rationale", pa.array(["kept"] * len(table)))
+    pq.write_table(marked.replace_schema_metadata(table.schema.metadata), path)
+    commit_as_it_is(path)
+    curate(*fake_run(data, folder, "dataset.limit=9", "extend=true", "policies=[drawings,kids]"))
+    assert [row["rationale"] == "kept" for row in rows(folder, "kids")] == [True] * 4 + [False] * 5
 
 
 def test_a_limit_takes_the_first_samples(shards, undisturbed, tmp_path):

@@ -231,9 +231,19 @@ class TestChanges:
             check_version(old.shards[0], settings)
         assert check_version(new.shards[0], settings) == new.shards[0].version
 
-    def test_another_limit_is_another_run(self, tars: Path) -> None:
-        with pytest.raises(InputError, match=r"dataset.limit=None: the run was planned with 5"):
-            extend_plan(make_plan(dataset(f"{tars}/*.tar", limit=5)), make_plan(dataset(f"{tars}/*.tar")))
+    def test_a_lower_limit_is_another_run(self, tars: Path) -> None:
+        whole, cut = make_plan(dataset(f"{tars}/*.tar")), make_plan(dataset(f"{tars}/*.tar", limit=5))
+        with pytest.raises(InputError, match=r"dataset.limit=5: the run was planned without one; leave it so"):
+            extend_plan(whole, cut)
+        with pytest.raises(InputError, match=r"dataset.limit=3: the run was planned with 5; leave it so"):
+            extend_plan(cut, make_plan(dataset(f"{tars}/*.tar", limit=3)))
+
+    def test_a_higher_limit_is_growth(self, tars: Path) -> None:
+        limits = (2, 5, 7, None)
+        cut, *more = (make_plan(dataset(f"{tars}/*.tar", limit=limit)) for limit in limits)
+        for plan, limit in zip(more, limits[1:], strict=True):
+            assert extend_plan(cut, plan) == plan
+            assert plan.limit == limit
 
     def test_a_link_has_the_version_of_what_it_points_to(self, tars: Path) -> None:
         (tars / "links").mkdir()
