@@ -15,14 +15,18 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from multiprocessing import parent_process
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from curate.console.output import complain
 from curate.core.errors import ShardUnreadable
 from curate.storage.transient_errors import Patience, attempt, is_transient
 
@@ -39,6 +43,9 @@ def _botocore_error() -> type[Exception]:
 
 STORAGE_ERRORS = (OSError, aiohttp.ClientError, _botocore_error())
 """What fsspec raises where the storage, not the content, is at fault."""
+
+RUN_FILES = ("run.yaml", "plan.parquet")
+"""What the folder of every run holds (`curate.runs.run_folder`)."""
 
 PATIENCE = Patience(total=60.0)
 """For a shard; then it is left to a later run, and others are read meanwhile."""
@@ -98,18 +105,24 @@ class Files:
         """What a canonical `pattern` matches, sorted by name; hidden files only where the pattern names them."""
         fs, path = self._fs(pattern)
         if isinstance(fs, LocalFileSystem):
-            return [_local(found) for found in sorted(glob.glob(path, recursive=True)) if os.path.exists(found)]
+            there = [found for found in sorted(glob.glob(path, recursive=True)) if os.path.exists(found)]
+            return [_local(found) for found in (_outside_runs(there, path) if "**" in path else there)]
         found = fs.glob(path, detail=True)
         return [_remote(pattern, info) for _, info in sorted(found.items())]
 
     def walk(self, folder: str) -> list[FileInfo]:
-        """All files below a canonical `folder`, sorted by name, without hidden files and folders (".name")."""
+        """All files below a canonical `folder`, sorted by name, without hidden ones (".name") and runs' folders."""
         fs, path = self._fs(folder)
         if isinstance(fs, LocalFileSystem):
             return sorted(_walk_local(path, frozenset()), key=lambda info: info.url)
         found = fs.find(path, detail=True)
         hidden = re.compile(r"(^|/)\.")
-        return [_remote(folder, i) for name, i in sorted(found.items()) if not hidden.search(name.removeprefix(path))]
+        runs = _runs_among(found)
+        return [
+            _remote(folder, info)
+            for name, info in sorted(found.items())
+            if not hidden.search(name.removeprefix(path)) and not name.startswith(runs)
+        ]
 
     def info(self, url: str) -> FileInfo:
         """One file or folder."""
@@ -268,7 +281,11 @@ def _walk_local(folder: str, above: frozenset[tuple[int, int]], *, linked: bool 
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
-    with os.scandir(folder) as entries:
+    with os.scandir(folder) as found:
+        entries = list(found)
+        if {entry.name for entry in entries}.issuperset(RUN_FILES):
+            _left_out(folder)
+            return
         for entry in entries:
             if entry.name.startswith("."):
                 continue
@@ -277,6 +294,45 @@ def _walk_local(folder: str, above: frozenset[tuple[int, int]], *, linked: bool 
             elif entry.is_file():
                 target = os.path.realpath(entry.path) if linked or entry.is_symlink() else None
                 yield replace(_from_stat(entry.path, entry.stat()), target=target)
+
+
+def _is_run(folder: str) -> bool:
+    """Whether a folder of this machine is a run's; its output is no input, wherever it lies. Says so."""
+    found = all(Path(folder, name).exists() for name in RUN_FILES)
+    if found:
+        _left_out(folder)
+    return found
+
+
+def _outside_runs(found: Sequence[str], pattern: str) -> list[str]:
+    """What a glob over any depth has found, without what lies in runs' folders below its fixed part."""
+    base = re.split(r"[*?[]", pattern)[0].rpartition("/")[0]
+    known: dict[str, bool] = {}
+
+    def inside(folder: str) -> bool:
+        if len(folder) <= len(base):
+            return False
+        if folder not in known:
+            known[folder] = inside(folder.rpartition("/")[0]) or _is_run(folder)
+        return known[folder]
+
+    return [path for path in found if not inside(path.rpartition("/")[0])]
+
+
+def _runs_among(names: Collection[str]) -> tuple[str, ...]:
+    """Beginnings of the names that lie in runs' folders, by the marks of a run among the names."""
+    marked = [{name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == mark} for mark in RUN_FILES]
+    runs = sorted(set.intersection(*marked))
+    for run in runs:
+        _left_out(run)
+    return tuple(f"{run}/" for run in runs)
+
+
+@cache
+def _left_out(folder: str) -> None:
+    """Say so, once for each; processes that only read what was planned keep silent."""
+    if parent_process() is None:
+        complain(f"{folder}: is the folder of a run, and no input; left out (name the splits in it if you mean them)")
 
 
 def leaves(info: FileInfo, folder: str) -> bool:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,9 +20,11 @@ import zstandard
 
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import ShardRef, Status
+from curate.runs import run_folder
 from curate.runs.plan import check_version, make_plan
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import unlimited
+from curate.sources.files import RUN_FILES, _left_out
 from curate.sources.meta import describe, plain
 from curate.sources.names import to_bytes, to_text
 from curate.sources.registry import SOURCES, detect_format, source_for
@@ -234,6 +237,52 @@ class TestFolder(SourceTests):
         found = [s for shard in make_plan(own).shards for s in read(shard, own)[0]]
         assert len(found) == len(images) + 2
         assert not any(s.failure for s in found)
+
+
+@pytest.fixture
+def beside_a_run(tmp_path: Path) -> Path:
+    """Two shards, and below them the folder of a run whose splits are shards as well."""
+    for number in range(2):
+        (tmp_path / f"{number}.tar").write_bytes(tar_bytes(members_of(3)))
+    clean = tmp_path / "runs/mine/splits/clean"
+    clean.mkdir(parents=True)
+    (clean / "0-abc.tar").write_bytes(tar_bytes(members_of(2)))
+    for name in RUN_FILES:
+        (tmp_path / "runs/mine" / name).touch()
+    return tmp_path
+
+
+def test_a_runs_output_is_no_input(beside_a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _left_out.cache_clear()
+    for pattern in (beside_a_run, f"{beside_a_run}/**/*.tar", f"{beside_a_run}/**"):
+        found = make_plan(dataset(pattern)).shards
+        assert [Path(shard.url).name for shard in found] == ["0.tar", "1.tar"], pattern
+    said = capsys.readouterr().err
+    assert said.count("runs/mine: is the folder of a run, and no input; left out") == 1
+
+
+def test_a_runs_output_is_no_input_in_an_object_store_either() -> None:
+    store = fsspec.filesystem("memory")
+    for name in ("0.tar", "runs/mine/splits/clean/0-abc.tar"):
+        store.pipe_file(f"/bucket/{name}", tar_bytes(members_of(2)))
+    for name in RUN_FILES:
+        store.pipe_file(f"/bucket/runs/mine/{name}", b"x")
+    assert [shard.url for shard in make_plan(dataset("memory://bucket")).shards] == ["memory:///bucket/0.tar"]
+
+
+def test_a_runs_folder_itself_is_no_data_set(beside_a_run: Path) -> None:
+    with pytest.raises(InputError, match="nothing to read at"):
+        make_plan(dataset(beside_a_run / "runs/mine"))
+
+
+def test_splits_that_are_named_are_input(beside_a_run: Path) -> None:
+    for pattern in ("runs/mine/splits/clean", "runs/mine/splits/clean/*.tar", "runs/mine/splits/**/*.tar"):
+        (shard,) = make_plan(dataset(beside_a_run / pattern)).shards
+        assert shard.url.endswith("clean/0-abc.tar")
+
+
+def test_the_marks_of_a_run_are_what_every_run_has() -> None:
+    assert set(RUN_FILES) == {run_folder.RUN, run_folder.PLAN}
 
 
 class Listening(BaseHTTPRequestHandler):
