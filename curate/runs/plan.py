@@ -107,7 +107,10 @@ def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan
     if old.limit != new.limit and not is_raised(old.limit, new.limit):
         raise InputError(f"dataset.limit={new.limit}: {planned_with(old.limit)}; leave it so, or use a new output.dir")
     now = {shard.id: shard for shard in new.shards}
+    cut = new.limit is not None and new.limit == old.limit  # reached earlier, since a shard in front has more now
     for shard in old.shards:
+        if shard.id not in now and cut:
+            now[shard.id] = shard
         if shard.id not in now:
             raise InputError(f"{shard.url}: in the run's plan but no longer among the shards; put it back")
         if shard.id not in replaceable and _identity(shard)[:-1] != _identity(now[shard.id])[:-1]:

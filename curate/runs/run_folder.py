@@ -79,6 +79,7 @@ def open_run(
     if recorded is not None:
         _refuse_other_fingerprints(store, recorded, fingerprints)
         _refuse_left_out_policies(store, recorded, fingerprints)
+        _refuse_other_keys(store, recorded, settings)
         plan = _continued_plan(store, plan, extend=settings.extend)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
@@ -119,9 +120,24 @@ def load_run(folder: str | Path) -> Run:
 def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
     """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
     before = plan_from_bytes(store.read(PLAN))
-    before = _with_mended_shards(store, before, {s.id: s for s in now.shards})
-    if extend:
-        return _extended(store, before, now)
+    mended = _mended_shards(store, now)
+    after = plan_of([mended.get(shard.id, shard) for shard in before.shards], before.limit)
+    after = extend_plan(after, now) if extend else _same_plan(after, now)
+    # Nothing is deleted before it is known that the run goes on.
+    for repaired in mended:
+        discard_result(store, repaired)
+    for was, shard in zip(before.shards, after.shards, strict=False):  # new ones stand behind
+        if was.take != shard.take and shard.id not in mended:
+            reopen_for_more(store, shard.id)
+    return after
+
+
+def _same_plan(before: Plan, now: Plan) -> Plan:
+    """`before`, where `now` has the same shards; or fewer, since the limit is reached earlier than it was.
+
+    Raises:
+        InputError: it has others, or another limit.
+    """
     if before.limit != now.limit:
         raised = is_raised(before.limit, now.limit)
         way = "add extend=true to judge the rest too, and keep the rows there are" if raised else "leave it so"
@@ -130,20 +146,12 @@ def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
             "or choose another output.dir"
         )
     old, new = ([s.id for s in p.shards] for p in (before, now))
-    if old != new:
+    cut = now.limit is not None and new == old[: len(new)]
+    if old != new and not cut:
         grown = set(old) <= set(new)  # what extend=true does not refuse
         way = "add extend=true to go on with all of them, or choose" if grown else "choose"
         raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
     return before
-
-
-def _extended(store: Store, before: Plan, now: Plan) -> Plan:
-    """The recorded plan with what there is more of now; shards that were cut by a limit are unfinished again."""
-    after = extend_plan(before, now)
-    for was, shard in zip(before.shards, after.shards, strict=False):  # new ones stand behind
-        if was.take != shard.take:
-            reopen_for_more(store, shard.id)
-    return after
 
 
 def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
@@ -154,13 +162,11 @@ def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
     return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
 
 
-def _with_mended_shards(store: Store, plan: Plan, now: Mapping[str, ShardRef]) -> Plan:
-    """Accept the new version of every shard that was broken or unreadable, and make it unfinished again."""
-    known = [f for f in read_failures(store) if f.shard in now]
-    mended = {f.shard for f in known if not f.judged or now[f.shard].version != f.version}
-    for shard in mended:
-        discard_result(store, shard)
-    return plan_of([now[s.id] if s.id in mended else s for s in plan.shards], plan.limit)
+def _mended_shards(store: Store, now: Plan) -> dict[str, ShardRef]:
+    """Shards that were broken or unreadable, by id, in the version that they have now."""
+    there = {shard.id: shard for shard in now.shards}
+    known = [failure for failure in read_failures(store) if failure.shard in there]
+    return {f.shard: there[f.shard] for f in known if not f.judged or there[f.shard].version != f.version}
 
 
 def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
@@ -184,6 +190,17 @@ def _refuse_left_out_policies(store: Store, recorded: Record, now: Mapping[str, 
         raise InputError(
             f"output.dir={store.uri('')}: was judged under {', '.join(before)}, and splits of {', '.join(now)} alone "
             f"would replace its own; {way}choose another output.dir"
+        )
+
+
+def _refuse_other_keys(store: Store, recorded: Record, settings: Settings) -> None:
+    """A row is known by its key: rows by one column and by another would stand beside each other."""
+    before, now = recorded["settings"]["dataset"].get("key"), settings.dataset.key
+    if before != now:
+        was, is_ = ("left out" if key is None else key for key in (before, now))
+        raise InputError(
+            f"dataset.key: is {is_}, and was {was} when output.dir={store.uri('')} was begun; undo the change, or "
+            f"choose another output.dir with reuse={store.uri('')}"
         )
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.runs.annotation_table import SCHEMA
 from curate.runs.commits import Commit, annotation_name
 from curate.runs.compaction.index import Span, read_indexes
 from curate.runs.journal import write_rows
@@ -85,7 +86,8 @@ class AnnotationFiles:
         span = self.span(commit)
         if span is None:
             return None
-        return pa.concat_tables(self._tables(span)).replace_schema_metadata(json.loads(span.metadata))
+        tables = list(self._tables(span)) or [SCHEMA.empty_table()]  # a shard without samples has no row group
+        return pa.concat_tables(tables).replace_schema_metadata(json.loads(span.metadata))
 
     def _open(self, commit: Commit, files: ExitStack) -> Path:
         span = self.span(commit)

@@ -138,6 +138,18 @@ def test_a_compacted_run_reads_as_before(run, tmp_path):
     assert (folder_of(run) / "README.md").read_bytes() == compacted
 
 
+def test_a_shard_without_samples_is_compacted_with_the_others(tmp_path):
+    shards = [write_tar(tmp_path / "0.tar", []), write_tar(tmp_path / "1.tar", laion_members(0, 3))]
+    run = make_run(tmp_path / "run", shards)
+    judge(run)
+    split(run)
+    compact(run.store, run.plan.shards, ["p"])
+    empty, full = (read_commit(run.store, "p", shard.id) for shard in run.plan.shards)
+    assert AnnotationFiles(run.store).in_part(empty).num_rows == 0
+    assert AnnotationFiles(run.store).in_part(full).num_rows == 3
+    no_violation(run)
+
+
 def test_the_file_behind_a_commit_is_had_back_byte_for_byte(run):
     squeeze(run)
     files = AnnotationFiles(run.store)
