@@ -13,8 +13,19 @@ Law: Hydra is known to one module; an error is one line and an exit code.
 | run_argument | `output.dir=` of commands without settings |
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 __all__ = (
     "hydra_config",
     "program",
     "remarks",
 )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program as a function: runs one command in this process, and returns its exit code. Light to import."""
+    from curate.cli.program import main as run
+
+    return run(argv)

@@ -45,6 +45,8 @@ _MAGIC = {
     "tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
 }
 
+_PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
+
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 """Sizes of the header behind "BM", two letters that any text may start with."""
 
@@ -162,16 +164,36 @@ def _load(
     # restoring would race with other threads.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        picture = plugin(io.BytesIO(data))
-        _check_pixels(picture, max_pixels)
-        _scale_transparent_colour(picture)
-        full = _reduce(picture, needed)
-        picture.load()
+        return _opened(plugin, data, max_pixels, needed)
     except Image.DecompressionBombError as error:
         raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
     except _BROKEN as error:
+        if plugin is PngImageFile and (pixels := _without_text(data)) != data:
+            return _load(plugin, pixels, max_pixels, needed)
         raise _refusal(Status.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+
+
+def _opened(
+    plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int, needed: Needed | None
+) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+    """As `_load`; raises what the plugins do."""
+    picture = plugin(io.BytesIO(data))
+    _check_pixels(picture, max_pixels)
+    _scale_transparent_colour(picture)
+    full = _reduce(picture, needed)
+    picture.load()
     return picture, full or picture.size
+
+
+def _without_text(png: bytes) -> bytes:
+    """A PNG without its text and its colour profile, which are no pixels, and of which Pillow takes a megabyte each."""
+    kept, at = [png[:8]], 8
+    while at + 8 <= len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4])
+        if png[at + 4 : at + 8] not in _PNG_TEXT:
+            kept.append(png[at:end])
+        at = end
+    return b"".join([*kept, png[at:]])
 
 
 def _reduce(picture: ImageFile.ImageFile, needed: Needed | None) -> tuple[int, int] | None:

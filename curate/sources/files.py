@@ -91,8 +91,9 @@ class Files:
         return f"{os.path.realpath(folder)}/{name}" if "/../" in path else path
 
     def is_pattern(self, url: str) -> bool:
-        """Whether `url` is a glob; in a web address a question mark starts the query."""
-        return any(sign in url for sign in ("*[" if _HTTP.match(url) else "*?["))
+        """Whether `url` is a glob: no file of just this name; in a web address a question mark starts the query."""
+        signs = "*[" if _HTTP.match(url) else "*?["
+        return any(sign in url for sign in signs) and (_SCHEME.match(url) is not None or not os.path.exists(url))
 
     def existing(self, urls: Iterable[str]) -> set[str]:
         """Those of the canonical `urls` that are there; lists each folder once."""

@@ -260,6 +260,35 @@ def test_exif_in_a_text_chunk_that_is_no_hex():
     assert pixels(encoded(Image.fromarray(CORNERS), "PNG", pnginfo=info)).shape == CORNERS.shape
 
 
+# --- text -------------------------------------------------------------------------------------------------------------
+
+LARGE = zlib.compress(b"prompt " * 2**19)
+"""Three and a half megabytes of text, as generators of pictures write it."""
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        chunk(b"zTXt", b"parameters\0\0" + LARGE),
+        chunk(b"iTXt", b"workflow\0\1\0\0\0" + LARGE),
+        chunk(b"iCCP", b"profile\0\0" + LARGE),
+    ],
+    ids=["zTXt", "iTXt", "iCCP"],
+)
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+def test_large_text_and_profiles_cost_a_png_nothing(large, behind):
+    plain = encoded(PICTURE, "PNG")
+    at = plain.index(b"IEND" if behind else b"IDAT") - 4
+    assert np.array_equal(pixels(plain[:at] + large + plain[at:]), RGB)
+
+
+def test_a_png_that_is_cut_is_refused_whatever_text_it_has():
+    plain = encoded(PICTURE, "PNG")
+    at = plain.index(b"IDAT") - 4
+    whole = plain[:at] + chunk(b"zTXt", b"parameters\0\0" + LARGE) + plain[at:]
+    assert refusal(whole[: len(whole) - 400]).status is Status.UNDECODABLE
+
+
 # --- animations -------------------------------------------------------------------------------------------------------
 
 

@@ -239,6 +239,16 @@ class TestFolder(SourceTests):
         assert not any(s.failure for s in found)
 
 
+@pytest.mark.parametrize("name", ["my set [v2] ü", "what?", "a*b", "dt=2024-01-01", "(1) & more"])
+def test_a_name_that_looks_like_a_glob_is_a_name_where_it_is_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "0.tar").write_bytes(tar_bytes(members_of(2)))
+    for pattern in (tmp_path / name / "0.tar", tmp_path / name):
+        (shard,) = make_plan(dataset(pattern)).shards
+        assert shard.url == str(tmp_path / name / "0.tar")
+        assert len(read(shard, dataset(pattern))[0]) == 2
+
+
 @pytest.fixture
 def beside_a_run(tmp_path: Path) -> Path:
     """Two shards, and below them the folder of a run whose splits are shards as well."""
