@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from curate.annotation.backpressure import Gate, GateClosed, Ticket
 from curate.annotation.duplicates import Label, Occurrence, relabelled
-from curate.annotation.judge_sample import judge, meta_of
+from curate.annotation.judge_sample import MORE, judge, meta_of, unjudged_of
 from curate.annotation.label_reuse import LabelReuse
 from curate.annotation.preprocess_pool import Pool, digest_of
 from curate.annotation.reorder_buffer import Backlog, ReorderBuffer
@@ -245,4 +245,7 @@ async def _reused(sample: Sample, shard: ShardRef, pending: PendingRow) -> Annot
     """The row of `sample` with the label of the same image in its shard, or else in an earlier run."""
     first = await pending.occurrence.first_labelled()
     label = pending.reusable if first is None else Label(first, f"{first.shard}/{first.index}")
-    return None if label is None else relabelled(label, sample, shard.id, meta_of(sample))
+    if label is None:
+        return None
+    detail = unjudged_of(sample, has_more=MORE in (label.row.detail or ""))
+    return relabelled(label, sample, shard.id, meta_of(sample), detail)

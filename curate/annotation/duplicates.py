@@ -71,7 +71,7 @@ class Label(NamedTuple):
     place: str
 
 
-def relabelled(label: Label, sample: Sample, shard: str, meta: str) -> Annotation:
+def relabelled(label: Label, sample: Sample, shard: str, meta: str, detail: str | None) -> Annotation:
     """The row of a sample with the same bytes as that of `label`, which costs nothing.
 
     Args:
@@ -79,6 +79,7 @@ def relabelled(label: Label, sample: Sample, shard: str, meta: str) -> Annotatio
         sample: has the same bytes.
         shard: which `sample` is in.
         meta: of `sample`, as it stands in its row.
+        detail: what of `sample` the label does not speak of.
     """
     return replace(
         label.row,
@@ -86,6 +87,7 @@ def relabelled(label: Label, sample: Sample, shard: str, meta: str) -> Annotatio
         shard=shard,
         index=sample.index,
         meta=meta,
+        detail=detail,
         reused_from=label.place,
         prompt_tokens=0,
         cached_tokens=0,

@@ -88,7 +88,17 @@ def _blank(sample: Sample, shard: str, prepared: Prepared) -> Annotation:
         width=prepared.width,
         height=prepared.height,
         meta=meta_of(sample),
+        detail=unjudged_of(sample, has_more=prepared.has_more),
     )
+
+
+MORE = "only its first frame was judged"
+"""Stands in the detail of a row whose image file holds further frames or pages."""
+
+
+def unjudged_of(sample: Sample, *, has_more: bool) -> str | None:
+    """What of a sample a label does not speak of; the detail of a row with a label, which keeps it out of `clean`."""
+    return "; ".join(part for part in (MORE if has_more else None, sample.unjudged) if part) or None
 
 
 def meta_of(sample: Sample) -> str:

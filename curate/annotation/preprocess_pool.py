@@ -52,6 +52,7 @@ class Prepared:
     Attributes:
         sha256: of the original bytes; None where there are none.
         width, height: of the original in pixels, after orientation; None where the image was not decoded.
+        has_more: whether the file holds further frames or pages, which are not judged.
         failure: why this image cannot be asked about at all; then there are no payloads.
         payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
         decode_seconds, render_seconds: what decoding, and rendering for all questions took.
@@ -60,6 +61,7 @@ class Prepared:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    has_more: bool = False
     failure: Failure | None = None
     payloads: tuple[Payload | Failure, ...] = ()
     decode_seconds: float = field(default=0.0, compare=False)
@@ -92,6 +94,7 @@ def prepare(
         sha256=sha256,
         width=decoded.width,
         height=decoded.height,
+        has_more=decoded.has_more,
         payloads=payloads,
         decode_seconds=decoded_at - started,
         render_seconds=perf_counter() - decoded_at,

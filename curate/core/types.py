@@ -81,6 +81,7 @@ class Sample:
         failure: what the source itself found wrong, e.g. an image too large to hold.
         sha256: of the image's bytes where it is known already, as it is of one that is there but too large to hold
             (`image` is None then); else None.
+        unjudged: what else there is to see in the sample, and is not judged, in words; None where there is nothing.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Sample:
     meta: Mapping[str, object] = field(default_factory=dict)
     failure: Failure | None = None
     sha256: str | None = None
+    unjudged: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

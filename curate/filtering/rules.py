@@ -10,7 +10,7 @@ rule, so that no rule can undo them (fail closed):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -34,6 +34,9 @@ _TYPES: dict[str, pl.DataType] = {
     "bool": pl.Boolean(),
 }
 _NAME = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+_IN_PART = pl.col("detail").is_not_null()
+"""Of a row with a label: the sample holds more than was judged. What nobody has judged is not clean."""
+
 _JUDGED = (pl.col("status") == Status.LABELLED.value) & pl.col("rating").is_in([r.value for r in Rating])
 
 
@@ -73,21 +76,35 @@ class Rules:
         return pl.col("split").replace_strict(pl.Series(self.splits), order, return_dtype=pl.Int64)
 
     def _split(self) -> pl.Expr:
-        return self._choose({name: name for name, _ in self._conditions}, FAILED, REVIEW, REVIEW).alias("split")
+        named = {name: name for name, _ in self._conditions}
+        return self._choose(named, pl.lit(FAILED), unscored=REVIEW, in_part=REVIEW, unmatched=REVIEW).alias("split")
 
     def _reason(self) -> pl.Expr:
-        because = {name: f"rule {name}" for name, _ in self._conditions}
-        failed = pl.format("not judged: {}", pl.col("status"))
-        return self._choose(because, failed, "no p_unsafe for the threshold", "no rule holds").alias("reason")
+        return self._choose(
+            {name: f"rule {name}" for name, _ in self._conditions},
+            pl.format("not judged: {}", pl.col("status")),
+            unscored="no p_unsafe for the threshold",
+            in_part="not all of it was judged",
+            unmatched="no rule holds",
+        ).alias("reason")
 
-    def _choose(self, by_rule: dict[str, str], unjudged: str | pl.Expr, unscored: str, unmatched: str) -> pl.Expr:
+    def _rule(self) -> pl.Expr:
+        """The first rule that holds; "" where none does."""
+        rule = pl.lit("")
+        for name, condition in reversed(self._conditions):
+            rule = pl.when(condition.fill_null(value=False)).then(pl.lit(name)).otherwise(rule)
+        return rule
+
+    def _choose(
+        self, by_rule: Mapping[str, str], failed: pl.Expr, *, unscored: str, in_part: str, unmatched: str
+    ) -> pl.Expr:
         """One value for each row; `fill_null` makes a condition that is unknown not hold."""
         chosen = pl.lit(unmatched)
         for name, condition in reversed(self._conditions):
             chosen = pl.when(condition.fill_null(value=False)).then(pl.lit(by_rule[name])).otherwise(chosen)
+        chosen = pl.when(_IN_PART & (self._rule() == CLEAN)).then(pl.lit(in_part)).otherwise(chosen)
         chosen = pl.when(pl.col("unscored")).then(pl.lit(unscored)).otherwise(chosen)
-        unjudged = pl.lit(unjudged) if isinstance(unjudged, str) else unjudged
-        return pl.when(_JUDGED.fill_null(value=False)).then(chosen).otherwise(unjudged)
+        return pl.when(_JUDGED.fill_null(value=False)).then(chosen).otherwise(failed)
 
 
 def compile_rules(settings: FilterSettings, codes: Iterable[str] | None) -> Rules:

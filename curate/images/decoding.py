@@ -45,6 +45,12 @@ _MAGIC = {
     "tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
 }
 
+_OTHERS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\x0cjP  \r\n\x87\n", b"8BPS")
+"""JPEG XL, bare and in its container; JPEG 2000; Photoshop."""
+
+_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+"""AVIF and HEIC."""
+
 _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
@@ -100,11 +106,16 @@ class ImageRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """An upright RGB image without metadata; width and height in pixels, of the original after orientation."""
+    """An upright RGB image without metadata; width and height in pixels, of the original after orientation.
+
+    Attributes:
+        has_more: whether the file holds further frames or pages.
+    """
 
     image: Image.Image
     width: int
     height: int
+    has_more: bool = False
 
 
 def sha256_of(image: bytes) -> str:
@@ -122,6 +133,13 @@ def sniff_format(image: bytes) -> str | None:
     if image[:2] == b"BM" and int.from_bytes(image[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
     return None
+
+
+def looks_like_a_picture(data: bytes) -> bool:
+    """Whether bytes are a picture by their beginning, of a format that is decoded or of another that people look at."""
+    return (
+        sniff_format(data) is not None or data.startswith(_OTHERS) or (data[4:8] == b"ftyp" and data[8:12] in _BRANDS)
+    )
 
 
 def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | None = None) -> Decoded:
@@ -144,12 +162,12 @@ def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | No
     if extension is None:
         raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
     picture, (width, height) = _load(_PLUGINS[extension], image, max_pixels, needed)
-    orientation = _orientation(picture)
+    orientation, has_more = _orientation(picture), _has_more(picture)
     rgb = _upright(_to_rgb(picture), orientation)
     rgb.info.clear()
     if orientation in _TURNED:
         width, height = height, width
-    return Decoded(image=rgb, width=width, height=height)
+    return Decoded(image=rgb, width=width, height=height, has_more=has_more)
 
 
 def _refusal(status: Status, detail: str) -> ImageRefused:
@@ -240,6 +258,14 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     except _BROKEN:
         return 1
     return value if isinstance(value, int) else 1
+
+
+def _has_more(picture: ImageFile.ImageFile) -> bool:
+    """Whether there is anything behind the first frame, be it damaged."""
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except _BROKEN:
+        return True
 
 
 def _upright(picture: Image.Image, orientation: int) -> Image.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,12 @@ class Source(Protocol):
             ShardUnreadable: the shard is not there.
         """
         ...
+
+
+def further_pictures(names: Iterable[str]) -> str | None:
+    """What `Sample.unjudged` says of pictures beside the one that is judged."""
+    found = list(names)
+    return f"{len(found)} more in the sample not judged: {', '.join(found)}"[:300] if found else None
 
 
 def unlimited(dataset: DatasetSettings) -> DatasetSettings:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.core.errors import InputError
 from curate.core.types import Failure, Sample, Status
+from curate.images.decoding import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import too_many_bytes
+from curate.sources.base import further_pictures, too_many_bytes
 from curate.sources.meta import plain
 from curate.sources.names import to_text
 
@@ -81,7 +82,18 @@ def samples(
     for row in range(batch.num_rows):
         path = "" if paths is None else _text(paths[row])
         image, failure = _image(images[row].as_py(), path, fetch)
-        yield _sample(others.slice(row, 1), layout, start + row, image, path, failure, dataset)
+        sample = _sample(others.slice(row, 1), layout, start + row, image, path, failure, dataset)
+        yield replace(sample, unjudged=further_pictures(_pictures(others, row)))
+
+
+def _pictures(others: pa.RecordBatch, row: int) -> Iterator[str]:
+    """Columns beside the judged one that hold a picture in this row."""
+    for name, column in zip(others.schema.names, others.columns, strict=True):
+        if _is_binary(column.type):
+            if looks_like_a_picture(column[row].as_py() or b""):
+                yield name
+        elif _holds_images(column.type) and column[row].as_py():
+            yield name
 
 
 def _sample(

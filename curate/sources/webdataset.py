@@ -13,8 +13,9 @@ from itertools import islice
 
 from curate.core.errors import InputError
 from curate.core.types import Damage, Sample, ShardRef
+from curate.images.decoding import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import IMAGE_SUFFIXES, ShardBroken, shard_id, too_many_bytes
+from curate.sources.base import IMAGE_SUFFIXES, ShardBroken, further_pictures, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
 from curate.sources.meta import describe
 from curate.sources.names import to_text
@@ -153,6 +154,7 @@ def _limit(dataset: DatasetSettings) -> Callable[[bytes], int]:
 def _sample(group: _Group, index: int, shard: ShardRef, dataset: DatasetSettings) -> Sample:
     suffix = _image_suffix(group, shard, dataset)
     body = None if suffix is None else group.bodies[suffix]
+    further = [item for item in group.bodies.items() if _is_further(*item, suffix)]
     return Sample(
         key=to_text(group.key),
         index=index,
@@ -165,7 +167,13 @@ def _sample(group: _Group, index: int, shard: ShardRef, dataset: DatasetSettings
         meta=describe(group.find(b"txt"), group.find(b"json")),
         failure=too_many_bytes(body.size, dataset) if isinstance(body, Digest) else None,
         sha256=body.sha256 if isinstance(body, Digest) else None,
+        unjudged=further_pictures(to_text(name) for name, _ in further),
     )
+
+
+def _is_further(name: bytes, body: bytes | Digest, judged: bytes | None) -> bool:
+    """Whether a member is a picture beside the one that is judged, by its name or by its first bytes."""
+    return name != judged and (_is_image(name) or (isinstance(body, bytes) and looks_like_a_picture(body)))
 
 
 def _image_suffix(group: _Group, shard: ShardRef, dataset: DatasetSettings) -> bytes | None:

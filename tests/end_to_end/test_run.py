@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset
+from PIL import Image
 
 from tests.support.jobs import (
     annotation_files,
@@ -207,6 +208,37 @@ def test_labels_of_a_first_try_are_kept_when_it_grows(shards, tmp_path):
     commit_as_it_is(path)
     curate(*fake_run(data, folder, "dataset.limit=9", "extend=true", "policies=[drawings,kids]"))
     assert [row["rationale"] == "kept" for row in rows(folder, "kids")] == [True] * 4 + [False] * 5
+
+
+def test_what_was_judged_in_part_is_in_no_clean_split(tmp_path):
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("white", "red")]
+    animated = io.BytesIO()
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for name, body in (
+            ("a.gif", animated.getvalue()),
+            ("b.jpg", picture(1)),
+            ("c.jpg", picture(1)),
+            ("c.avif", b"\0\0\0\x1cftypavif"),
+            ("d.gif", animated.getvalue()),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    folder = tmp_path / "run"
+    curate(*fake_run(tmp_path / "0.tar", folder, "filter.thresholds.unsafe=1"))
+    details = {row["key"]: row["detail"] for row in rows(folder)}
+    assert details == {
+        "a": "only its first frame was judged",
+        "b": None,
+        "c": "1 more in the sample not judged: avif",
+        "d": "only its first frame was judged",
+    }, "also where a label is taken from the same picture"
+    assert [row["reused_from"] is None for row in rows(folder)] == [True, True, False, False]
+    assert {row["key"] for row in split_rows(folder, "clean")} == {"b"}
+    assert {row["key"] for row in split_rows(folder, "review")} == {"a", "c", "d"}
+    assert "3 to review: not all of it was judged" in curate("filter", f"output.dir={folder}").stdout
+    curate("verify", f"output.dir={folder}")
 
 
 def test_a_limit_takes_the_first_samples(shards, undisturbed, tmp_path):

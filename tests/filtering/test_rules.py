@@ -204,6 +204,20 @@ def test_wrong_rules_are_refused_in_one_line(options: dict, message: str):
     assert "\n" not in str(error.value)
 
 
+def test_what_was_judged_in_part_is_not_clean():
+    part = {"detail": "only its first frame was judged"}
+    rows = [row(0, **part), row(1), row(2, rating=Rating.UNSAFE, **part), row(3, "house", p_unsafe=0.1, **part)]
+    found = decided(rows)
+    assert found["split"].to_list() == ["review", "clean", "unsafe", "review"]
+    assert found["reason"].to_list()[0] == "not all of it was judged"
+    assert splits(rows, splits={"own": "rating = 'Safe'", "clean": "true"}) == ["own", "own", "review", "own"]
+
+
+def test_one_picture_judged_in_part_keeps_a_sample_out_of_clean_under_every_policy():
+    part = {"detail": "only its first frame was judged"}
+    assert splits({"house": [row(0, **part)], "kids": [row(0, "kids")]}) == ["review"]
+
+
 @pytest.mark.parametrize("function", ["MIN", "MAX", "SUM", "COUNT", "FIRST", "LAST", "STDDEV", "VARIANCE", "UNNEST"])
 def test_what_is_written_so_that_no_name_is_seen_is_seen_in_the_expression(monkeypatch, function):
     monkeypatch.setattr(conditions, "ROW_FUNCTIONS", conditions.ROW_FUNCTIONS | {function})

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from curate.core.types import Status
-from curate.images.decoding import ImageRefused, decode, sniff_format
+from curate.images.decoding import ImageRefused, decode, looks_like_a_picture, sniff_format
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8)
@@ -258,6 +258,30 @@ def test_exif_in_a_text_chunk_that_is_no_hex():
     info = PngInfo()
     info.add_text("Raw profile type exif", "\nexif\n 4\nzz")
     assert pixels(encoded(Image.fromarray(CORNERS), "PNG", pnginfo=info)).shape == CORNERS.shape
+
+
+@pytest.mark.parametrize(("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {}), ("TIFF", {})])
+def test_what_lies_behind_the_first_frame_is_told(kind, options):
+    frames = [PICTURE, PICTURE.rotate(180)]
+    several = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert decode(several, max_bytes=2**24, max_pixels=10**6).has_more
+    assert not decode(encoded(PICTURE, kind), max_bytes=2**24, max_pixels=10**6).has_more
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        *((encoded(PICTURE, kind), True) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")),
+        (encoded(PICTURE, "AVIF"), True),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", True),
+        (b"\xff\x0a\xfa\x1f", True),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", False),
+        (b'{"caption": "BM and GIF89"}', False),
+        (b"", False),
+    ],
+)
+def test_pictures_are_told_by_their_beginning(data, expected):
+    assert looks_like_a_picture(data) is expected
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

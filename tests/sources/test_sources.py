@@ -239,6 +239,25 @@ class TestFolder(SourceTests):
         assert not any(s.failure for s in found)
 
 
+def test_a_picture_in_another_column_is_told(tmp_path: Path) -> None:
+    struct = [{"bytes": picture(n), "path": f"{n}.jpg"} for n in range(3)]
+    columns = {
+        "image": struct,
+        "depth": [struct[1], None, None],
+        "mask": [None, picture(2), b"\x00\x01 no picture"],
+        "thumbs": [[], [struct[0]], []],
+        "caption": ["a", "b", "c"],
+    }
+    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), tmp_path / "0.parquet")
+    settings = dataset(tmp_path / "0.parquet", image="image")
+    (shard,) = make_plan(settings).shards
+    assert [sample.unjudged for sample in read(shard, settings)[0]] == [
+        "1 more in the sample not judged: depth",
+        "2 more in the sample not judged: mask, thumbs",
+        None,
+    ]
+
+
 @pytest.mark.parametrize("name", ["my set [v2] ü", "what?", "a*b", "dt=2024-01-01", "(1) & more"])
 def test_a_name_that_looks_like_a_glob_is_a_name_where_it_is_there(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()

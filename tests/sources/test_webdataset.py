@@ -49,6 +49,27 @@ class TestAgainstWebDataset:
             assert [as_webdataset(s) for s in found] == by_webdataset(path)
             assert all(s.meta["caption"] == str(s.meta["i"]) for s in found)
 
+    @pytest.mark.parametrize(
+        ("name", "body"),
+        [
+            ("a.png", picture(1)),
+            ("a.left.jpg", picture(1)),
+            ("a.jpg_1", picture(1)),
+            ("a.jfif", picture(1)),
+            ("a.txt", picture(1)),
+            ("a.avif", b"\0\0\0\x1cftypavif"),
+            ("a.gif", b"no picture, but named as one"),
+        ],
+    )
+    def test_a_picture_beside_the_judged_one_is_told(self, tmp_path: Path, name: str, body: bytes) -> None:
+        members = [("a.jpg", picture(0)), (name, body), ("b.jpg", picture(2)), ("b.txt", b"a caption")]
+        (tmp_path / "0.tar").write_bytes(tar_bytes(members))
+        settings = dataset(tmp_path / "0.tar", image="jpg")
+        first, second = read(only_shard(tmp_path / "0.tar", settings), settings)[0]
+        assert first.image == picture(0)
+        assert first.unjudged == f"1 more in the sample not judged: {name.partition('.')[2]}"
+        assert second.unjudged is None
+
     @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
     def test_names_and_order(self, tmp_path: Path, kind: int) -> None:
         names = [
