@@ -15,9 +15,8 @@ from curate.core.errors import Drained, ShardUnreadable, StorageFailed
 from curate.core.threads import uninterrupted
 from curate.core.types import ShardRef
 from curate.processes.interruption import drains
-from curate.runs.claims import Claim, Claims
+from curate.runs.claims import Claim, Claims, heartbeat
 from curate.runs.commits import commit_name, committed
-from curate.runs.heartbeat import heartbeat
 from curate.runs.plan import check_version
 from curate.runs.rollup import Rollup
 from curate.runs.shard_failures import ShardFailure, clear_failure, note_failure

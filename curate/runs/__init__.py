@@ -8,7 +8,7 @@ Law: only what has a commit counts; a commit is written last, and once, create-i
 | plan | patterns to a fixed, hashed list of shards |
 | fingerprint | a hash over all that can change a row |
 | run_folder | whether a command may go on in a folder |
-| claims, heartbeat | who works on which shard |
+| claims | who works on which shard, and that they live |
 | annotation_table | rows to and from Arrow |
 | journal | rows on their way to the annotation file, checkpointed |
 | commits | what is finished: one commit a shard and pass, written by `annotation.shard_writer` |
@@ -26,7 +26,6 @@ __all__ = (
     "compaction",
     "disagreement",
     "fingerprint",
-    "heartbeat",
     "journal",
     "plan",
     "reopening",

@@ -12,12 +12,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curate.core.errors import StorageFailed
 from curate.storage.store import Store
 
 CLAIMS = "work/claims"
@@ -123,6 +126,41 @@ class Claims:
             self._seen[worker] = (beat, time.monotonic())
             return True
         return time.monotonic() - since < self.lease
+
+
+@contextmanager
+def heartbeat(
+    claims: Claims, progress: Callable[[], Mapping[str, Any]], failed: Callable[[StorageFailed], object]
+) -> Iterator[None]:
+    """Beat for `claims` as long as this lasts: at its start, four times in each lease, and at its end.
+
+    Args:
+        claims: of this process.
+        progress: what is told with each beat; asked in the thread.
+        failed: told in the thread that a beat could not be written; none follows but the last.
+
+    Raises:
+        StorageFailed: the first or the last beat cannot be written.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(claims.lease / 4):
+            try:
+                claims.beat(progress())
+            except StorageFailed as error:
+                failed(error)
+                return
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    claims.beat(progress())
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        claims.beat(progress(), ended=True)
 
 
 def worker_id() -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from curate.core.errors import InputError, StorageFailed
-from curate.runs.claims import Claim, Claims, worker_id
-from curate.runs.heartbeat import heartbeat
+from curate.runs.claims import Claim, Claims, heartbeat, worker_id
 from curate.storage.store import Store
 
 NAME = "-compaction"
