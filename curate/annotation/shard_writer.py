@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from curate.annotation.duplicates import DuplicateIndex
 from curate.core.types import Annotation, Damage, Rating, ShardRef
-from curate.runs.commits import Commit, annotation_name, commit_name
+from curate.runs.commits import Commit, annotation_name, commit_name, read_commit
 from curate.runs.journal import Journal, read_rows
 from curate.runs.reopening import kept_name
 from curate.storage.store import Store
@@ -59,11 +59,17 @@ class ShardWriter:
     def publish(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
         """Publish the annotation file, commit it, and delete what led to it.
 
-        The commit is made from the file that stands, which may be another worker's.
+        The commit is made from the file that stands, which may be another worker's. Where another has committed the
+        shard meanwhile, and deleted what this one would have read, its commit is returned.
         """
-        self.journal.publish()
-        commit = self._commit(damage, worker, seconds)
-        self._store.create(commit_name(commit.policy, commit.shard), commit.to_json())
+        try:
+            self.journal.publish()
+            commit = self._commit(damage, worker, seconds)
+            self._store.create(commit_name(commit.policy, commit.shard), commit.to_json())
+        except FileNotFoundError:
+            if not self._store.exists(commit_name(self.policy, self._shard.id)):
+                raise
+            commit = read_commit(self._store, self.policy, self._shard.id)
         self.journal.discard()
         self._store.delete(self._kept_name)
         return commit

@@ -54,7 +54,9 @@ def layout(schema: pa.Schema, dataset: DatasetSettings, url: str) -> Layout:
     for option, name in (("image", dataset.image), ("key", dataset.key), ("policy_column", dataset.policy_column)):
         if name is not None and name not in schema.names:
             raise InputError(f"{url}: no column {name!r} (dataset.{option}); there are {', '.join(schema.names)}")
-    key = dataset.key or next((name for name in _KEY_NAMES if name in schema.names), None)
+        if name is not None and schema.names.count(name) > 1:
+            raise InputError(f"{url}: two columns are called {name!r} (dataset.{option}); rename one")
+    key = dataset.key or next((name for name in _KEY_NAMES if schema.names.count(name) == 1), None)
     return Layout(_image_column(schema, dataset, url), key)
 
 

@@ -239,6 +239,17 @@ class TestFolder(SourceTests):
         assert not any(s.failure for s in found)
 
 
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    pictures = pa.array([picture(n) for n in range(2)], pa.binary())
+    table = pa.Table.from_arrays([pa.array(["a", "b"]), pa.array(["c", "d"]), pictures], ["key", "key", "image"])
+    pq.write_table(table, tmp_path / "0.parquet")
+    settings = dataset(tmp_path / "0.parquet")
+    (shard,) = make_plan(settings).shards
+    assert [sample.key for sample in read(shard, settings)[0]] == ["000000000", "000000001"], "as without any"
+    with pytest.raises(InputError, match=r"two columns are called 'key' \(dataset.key\); rename one"):
+        make_plan(dataset(tmp_path / "0.parquet", key="key"))
+
+
 def test_a_picture_in_another_column_is_told(tmp_path: Path) -> None:
     struct = [{"bytes": picture(n), "path": f"{n}.jpg"} for n in range(3)]
     columns = {
