@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 WORKERS = "metrics/workers"
 SECONDS = "metrics/seconds"
 TOTAL = "metrics/total.json"
+TOTAL_TRIES = 4
 SEGMENT = 1800
 
 
@@ -53,12 +54,16 @@ def read_metrics(store: Store, setup: str | None = None) -> Metrics:
 
 
 def write_total(store: Store) -> Metrics:
-    """Fold all workers into `TOTAL`; again where one wrote meanwhile, so that the last to end leaves the whole."""
-    while True:
+    """Fold all workers into `TOTAL`; again where one wrote meanwhile, so that the last to end leaves the whole.
+
+    Only a few times: where many are still at work somebody always has, and each of them does this at its own end.
+    """
+    for _ in range(TOTAL_TRIES):
         metrics = read_metrics(store)
         store.replace(TOTAL, json.dumps(asdict(metrics), indent=1).encode())
         if read_metrics(store) == metrics:
-            return metrics
+            break
+    return metrics
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -230,6 +230,24 @@ def test_a_total_written_while_another_worker_ends_holds_both(tmp_path):
     put(store, "a", ONE)
     assert write_total(store) == ONE + ONE
     assert json.loads(store.read(TOTAL))["samples"] == 20
+
+
+def test_the_total_is_written_also_where_others_never_stop_writing(tmp_path):
+    class Busy(LocalStore):
+        """Another worker writes whenever this one reads."""
+
+        def read(self, name: str) -> bytes:
+            found = super().read(name)
+            if name.startswith(WORKERS):
+                record = json.loads(found)
+                record["metrics"]["samples"] += 1
+                self.replace(name, json.dumps(record).encode())
+            return found
+
+    store = Busy(tmp_path)
+    store.replace(f"{WORKERS}/a.json", json.dumps({"setup": "x", "metrics": asdict(Metrics(workers=1))}).encode())
+    assert write_total(store).workers == 1
+    assert json.loads(store.read(TOTAL))["workers"] == 1
 
 
 def put(store, worker, metrics):
