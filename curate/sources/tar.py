@@ -1,7 +1,9 @@
 """Members of a tar, read strictly forward: plain, gzip or Zstandard, told by the first bytes.
 
 `tarfile` takes a damaged header for the end of the archive and would drop the rest in silence; here that is an error,
-as is an archive without an end marker. Reads are never larger than what is there, whatever a header claims.
+as is an archive without an end marker. What stands behind the end marker is read on as a further archive, since people
+join tars with `cat`; where it is none, that is an error too. Reads are never larger than what is there, whatever a
+header claims.
 """
 
 from __future__ import annotations
@@ -94,6 +96,7 @@ class Archive:
         self._stream = _decompressed(raw)
         self._seekable = self._stream is raw and raw.seekable()
         self._position = 0
+        self._unread = b""
 
     def tell(self) -> int:
         """Bytes passed so far."""
@@ -104,6 +107,7 @@ class Archive:
         if position < self._position:
             raise tarfile.ReadError("damaged header: it points backwards")
         if self._seekable:
+            self._unread = b""
             self._position = self._stream.seek(position)
         else:
             for _ in self._chunks(position - self._position):
@@ -131,12 +135,22 @@ class Archive:
             self.seek(self._position + size - 1)
             _check_whole(len(self.read(1)), 1)
 
-    def drain(self) -> None:
-        """To the end of the stream, where compressions have their checksums."""
-        while self._stream.read(_CHUNK):
-            pass
+    def goes_on(self) -> bool:
+        """Past blocks of zeros to whatever stands behind them; False at the end, where compressions have checksums."""
+        while piece := self.read(_CHUNK):
+            zeros = len(piece) - len(piece.lstrip(b"\0"))
+            if zeros < len(piece):
+                self._unread = piece[zeros - zeros % tarfile.BLOCKSIZE :]
+                self._position -= len(self._unread)
+                return True
+        return False
 
     def _chunks(self, size: int) -> Iterator[bytes]:
+        if self._unread and size > 0:
+            chunk, self._unread = self._unread[:size], self._unread[size:]
+            self._position += len(chunk)
+            size -= len(chunk)
+            yield chunk
         while size > 0 and (chunk := self._stream.read(min(size, _CHUNK))):
             self._position += len(chunk)
             size -= len(chunk)
@@ -144,6 +158,13 @@ class Archive:
 
 
 def _headers(archive: Archive) -> Iterator[tarfile.TarInfo]:
+    yield from _headers_of_one(archive)
+    while archive.goes_on():
+        yield from _headers_of_one(archive)
+
+
+def _headers_of_one(archive: Archive) -> Iterator[tarfile.TarInfo]:
+    """Up to an end marker."""
     tar = tarfile.TarFile(
         fileobj=cast(BinaryIO, archive), tarinfo=_StrictHeader, encoding="utf-8", errors="surrogateescape"
     )

@@ -57,7 +57,6 @@ class WebDatasetSource:
                 for group in _groups(members(archive, _limit(dataset)), _judged(dataset)):
                     yield _sample(group, index, shard, dataset)
                     index += 1
-                archive.drain()
             except BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 

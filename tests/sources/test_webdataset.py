@@ -7,6 +7,7 @@ import hashlib
 import io
 import random
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,28 @@ class TestAgainstWebDataset:
             assert damage is None
             assert [as_webdataset(s) for s in found] == by_webdataset(path)
             assert all(s.meta["caption"] == str(s.meta["i"]) for s in found)
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
+    @pytest.mark.parametrize("zeros", [0, 512, 3 * 2**20])
+    def test_tars_that_were_joined_are_read_to_their_end(
+        self, tmp_path: Path, pack: Callable[[bytes], bytes], zeros: int
+    ) -> None:
+        first, second = (tar_bytes(members_of(4)[start : start + 6]) for start in (0, 6))
+        (tmp_path / "0.tar").write_bytes(pack(first + bytes(zeros) + second))
+        settings = dataset(tmp_path / "0.tar")
+        shard = only_shard(tmp_path / "0.tar", settings)
+        found, damage = read(shard, settings)
+        assert damage is None
+        assert [s.image for s in found] == [picture(number) for number in range(4)]
+        assert source_for("webdataset").count(shard, settings, 10**6) == len(found)
+
+    @pytest.mark.parametrize("garbage", [b"garbage", b"x" * 1000, bytes(2000) + b"x"])
+    def test_what_is_no_tar_behind_the_end_is_damage(self, tmp_path: Path, garbage: bytes) -> None:
+        found, damage = read_tar(tmp_path / "0.tar", tar_bytes(members_of(3)) + garbage)
+        assert len(found) == 3
+        assert damage is not None
+        assert damage.index == 3
+        assert "damaged header" in damage.reason
 
     @pytest.mark.parametrize(
         ("name", "body"),
