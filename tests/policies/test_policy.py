@@ -128,6 +128,7 @@ def test_a_policy_from_elsewhere_chooses_nothing_but_its_text(tmp_path: Path) ->
             compose_policy([f"policy={file}"])
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(valid_policies)
 def test_a_file_that_was_written_is_read_as_the_same_policy(policy: Policy) -> None:
