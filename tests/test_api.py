@@ -208,7 +208,11 @@ def test_three_lines_of_a_script_judge_with_the_built_in_safeguard(tmp_path):
     script.write_text(
         'import curate\nfor row in curate.judge(["a.jpg"]):\n    print(row.status, row.rating, row.category)\n'
     )
-    said = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    # Commands that ran in the process of the tests have set this; a person's shell has not.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    said = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     assert said.stdout.split()[0] == "labelled"
     assert said.stdout.split()[1] in ("Safe", "Unsafe")
     assert "knows weapons, drugs and disasters in drawings" in said.stderr
