@@ -157,7 +157,7 @@ class PreprocessPool:
         most: what `grow` may raise it to, where that is more.
 
     Attributes:
-        lanes: samples that are prepared at once.
+        workers: samples that are prepared at once.
     """
 
     def __init__(self, factory: RendererFactory, limits: Limits, *, workers: int, most: int = 0) -> None:

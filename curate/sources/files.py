@@ -338,11 +338,21 @@ def _left_out(folder: str) -> None:
 
 def leaves(info: FileInfo, folder: str) -> bool:
     """Whether a link inside `folder` leads out of it to this file."""
-    return info.target is not None and not is_below(info.target, os.path.realpath(folder))
+    return info.target is not None and not is_inside(info.target, folder)
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Whether one real path is inside another."""
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a real path lies in what belongs to a folder: below it, or among the blobs of a cache of the hub.
+
+    There a folder is `REPO/snapshots/REVISION/...`, all of whose files are links into `REPO/blobs`.
+    """
+    real = os.path.realpath(folder)
+    repo, found, _ = real.partition("/snapshots/")
+    blobs = f"{repo}/blobs"
+    return _is_below(path, real) or (bool(found) and os.path.isdir(blobs) and _is_below(path, blobs))
+
+
+def _is_below(path: str, folder: str) -> bool:
     return os.path.commonpath((path, folder)) == folder
 
 

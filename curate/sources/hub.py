@@ -28,7 +28,7 @@ from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, file_name, is_below, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -192,4 +192,4 @@ def _fetch(path: str, *, own: Set[str], folder: str, options: Mapping[str, Any])
 def _leads_out(path: str, folder: str) -> bool:
     """Whether a file of this machine lies outside of the folder that the data set was loaded from, by way of a link."""
     local = Path(path).exists() and Path(folder).is_dir()
-    return local and not is_below(os.path.realpath(path), os.path.realpath(folder))
+    return local and not is_inside(os.path.realpath(path), folder)

@@ -229,6 +229,20 @@ class TestFolder(SourceTests):
         assert "dataset.outside_links=true reads it" in found["class0/secret.jpg"].failure.detail
         assert found["class0/again.jpg"].image == found["class0/0000.JPG"].image
 
+    def test_a_cache_of_the_hub_is_links_and_is_read(self, tmp_path: Path) -> None:
+        repo = tmp_path / "datasets--some--pictures"
+        snapshot = repo / "snapshots/0123abcd/train"
+        snapshot.mkdir(parents=True)
+        (repo / "blobs").mkdir()
+        for number in range(3):
+            (repo / f"blobs/{number}").write_bytes(picture(number))
+            (snapshot / f"{number}.jpg").symlink_to(f"../../../blobs/{number}")
+        (tmp_path / "credentials").write_text("TOPSECRET")
+        (snapshot / "secret.jpg").symlink_to(tmp_path / "credentials")
+        settings = dataset(snapshot, format="folder")
+        found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
+        assert [s.image for s in found] == [*(picture(number) for number in range(3)), None]
+
     def test_links_of_ones_own_are_followed(self, tmp_path: Path) -> None:
         settings, images = self.build(tmp_path)
         elsewhere = write_folder(tmp_path / "elsewhere", 2)
