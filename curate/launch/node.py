@@ -70,7 +70,12 @@ class EngineProcess:
             self.tally = told.tally
 
     def send(self, number: signal.Signals) -> None:
-        """Pass a signal on; a process that still loads its model has nothing to finish, and ends at once."""
+        """Pass a signal on; a process that still loads its model has nothing to finish, and ends at once.
+
+        It has told that it begins before it takes a shard, but that may not have been heard yet.
+        """
+        if self.tally is None and self.pipe.poll():
+            self.hear()
         if self.end is None and self.process.is_alive():
             pid = self.process.pid or 0
             if self.tally:

@@ -6,10 +6,15 @@ import os
 import signal
 import subprocess
 from contextlib import contextmanager
+from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from curate.launch import node
+from curate.launch.node import UNLIMITED, EngineProcess
+from curate.telemetry.failure_budget import Tally
 from tests.support.jobs import annotation_files, command, curate, environment, fake_run, judged, write_shards
 from tests.support.waiting import HANG_SECONDS, wait_until
 
@@ -153,3 +158,17 @@ def test_the_budget_is_held_against_all_of_them(shards, tmp_path):
     done = curate(*fake_run(shards, tmp_path / "run", *SLOW, "budget.data=5"), code=3)
     assert "6 of " in done.stderr
     assert "budget.data=5" in done.stderr
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["has told that it begins", "still loads"])
+def test_what_a_process_has_told_is_heard_before_it_is_ended(monkeypatch, told):
+    """The moment cannot be met on purpose: stands in for a process that tells it while a signal arrives."""
+    done = []
+    monkeypatch.setattr(node.os, "kill", lambda pid, number: done.append((pid, number)))
+    monkeypatch.setattr(node, "kill_with_all_below", lambda pid: done.append((pid, None)))
+    ours, theirs = Pipe(duplex=False)
+    process = EngineProcess(None, SimpleNamespace(pid=7, is_alive=lambda: True), ours)
+    if told:
+        theirs.send(Tally(UNLIMITED))
+    process.send(signal.SIGTERM)
+    assert done == [(7, signal.SIGTERM if told else None)], "what holds shards gives them back; what does not, ends"
