@@ -81,7 +81,7 @@ PARTS = {
     "index": lambda: files("index"),
 }
 
-QUICK = ("prompts", "fingerprints")
+QUICK = ("prompts",)
 
 
 @pytest.mark.parametrize(
