@@ -242,7 +242,7 @@ def _chosen(choice: Override) -> str:
     if not path.is_file():
         raise InputError(f"{choice}: no such file; name one, or one of {_named(choice.key)}")
     read = _read_yaml(path)
-    node = literal_policy(read, path) if choice.key == "policy" else read
+    node = literal_policy(read, path, group_names("policy")) if choice.key == "policy" else read
     ConfigStore.instance().store(group=choice.key, name=f"file_{path.stem}", node=node)
     return Override(choice.key, f"file_{path.stem}").for_hydra
 

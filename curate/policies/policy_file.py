@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,21 @@ def _without_interpolation(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda match: f"{match[1] * 2}\\${{", text)
 
 
-def literal_policy(content: dict[str, Any], path: Path) -> dict[str, Any]:
+def literal_policy(content: dict[str, Any], path: Path, shipped: Collection[str]) -> dict[str, Any]:
     """What a policy file holds, so that the configuration reader finds text in it and nothing else.
 
     A policy may come from anywhere: it must not read this machine's environment (`${oc.env:TOKEN}`), nor choose a model
-    or an engine (`defaults:`). What `policy_yaml` has escaped already stays as it is.
+    or an engine (`defaults: [override /engine: x]`). It may be built on policies that are `shipped`. What `policy_yaml`
+    has escaped already stays as it is.
 
     Raises:
-        InputError: it holds something that is no part of a policy.
+        InputError: it holds something that is no part of a policy, or is built on anything else.
     """
-    strange = [key for key in content if key not in Policy.model_fields]
+    bases = content.get("defaults", [])
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str) or base not in (*shipped, "_self_"):
+            raise InputError(f"{path}: defaults: {base!r} is no policy to build on; name one of {', '.join(shipped)}")
+    strange = [key for key in content if key not in (*Policy.model_fields, "defaults")]
     if strange:
         raise InputError(f"{path}: {strange[0]!r} is no part of a policy, which has {', '.join(Policy.model_fields)}")
     return {key: _literal(value) for key, value in content.items()}

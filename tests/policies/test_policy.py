@@ -122,10 +122,34 @@ def test_a_policy_from_elsewhere_reads_nothing_of_this_machine(tmp_path: Path, m
 
 def test_a_policy_from_elsewhere_chooses_nothing_but_its_text(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
-    for line in ("defaults: [override /engine: fake]", "model: {path: /x}", "_target_: os.system"):
+    for line in ("model: {path: /x}", "_target_: os.system"):
         file.write_text(f"name: p\n{line}\ncategories:\n  O1: {{name: Hate}}\n")
         with pytest.raises(InputError, match=r"p\.yaml: '\w+' is no part of a policy, which has name, categories"):
             compose_policy([f"policy={file}"])
+    for base in (
+        "override /engine: fake",
+        "/model: local",
+        "../model/local",
+        "/engine/fake",
+        "llavaguard@_global_",
+        "1",
+    ):
+        file.write_text(f"name: p\ndefaults: [{base}]\ncategories:\n  O1: {{name: Hate}}\n")
+        with pytest.raises(InputError, match=r"p\.yaml: defaults: .* is no policy to build on; name one of"):
+            compose_policy([f"policy={file}"])
+
+
+def test_a_policy_in_a_file_is_built_on_a_shipped_one(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "defaults: [llavaguard, _self_]\nname: mine\ncategories: {O6: {should_not: [Show any weapon for ${x}.]}}\n"
+    )
+    mine, base = (compose_policy([f"policy={name}"])[0] for name in (file, "llavaguard"))
+    assert mine.name == "mine"
+    assert mine.categories["O6"].should_not == ("Show any weapon for ${x}.",)
+    assert {code: c for code, c in mine.categories.items() if code != "O6"} == {
+        code: c for code, c in base.categories.items() if code != "O6"
+    }
 
 
 @pytest.mark.slow
