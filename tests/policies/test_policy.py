@@ -142,7 +142,7 @@ def test_a_policy_from_elsewhere_chooses_nothing_but_its_text(tmp_path: Path) ->
 def test_a_policy_in_a_file_is_built_on_a_shipped_one(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text(
-        "defaults: [llavaguard, _self_]\nname: mine\ncategories: {O6: {should_not: [Show any weapon for ${x}.]}}\n"
+        "defaults: [llavaguard, _self_]\nname: mine\ncategories: {O6: {should_not: ['Show any weapon for ${x}.']}}\n"
     )
     mine, base = (compose_policy([f"policy={name}"])[0] for name in (file, "llavaguard"))
     assert mine.name == "mine"
