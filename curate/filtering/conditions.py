@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError, PolarsError
@@ -100,7 +101,7 @@ def _refuse_other_rows(sql: str, shown: str, where: str) -> None:
 
 
 def _refuse_unknown_nodes(expression: pl.Expr, shown: str, where: str) -> None:
-    unknown = sorted(set(_nodes(json.loads(expression.meta.serialize(format="json")))) - _known_nodes())
+    unknown = sorted(_kinds(expression) - _known_kinds())
     if unknown:
         raise InputError(
             f"{where}: `{shown}` holds what a condition may not ({', '.join(unknown)}); it sees one row; functions "
@@ -109,28 +110,35 @@ def _refuse_unknown_nodes(expression: pl.Expr, shown: str, where: str) -> None:
 
 
 @cache
-def _known_nodes() -> frozenset[str]:
+def _known_kinds() -> frozenset[str]:
     """Kinds of nodes in the expressions of `_SAMPLES`, as this version of polars makes them."""
-    expressions = [pl.sql_expr(sample) for sample in _SAMPLES]
-    return frozenset(kind for one in expressions for kind in _nodes(json.loads(one.meta.serialize(format="json"))))
+    return frozenset().union(*(_kinds(pl.sql_expr(sample)) for sample in _SAMPLES))
+
+
+def _kinds(expression: pl.Expr) -> frozenset[str]:
+    """Kinds of all nodes of an expression; of a function with what it does."""
+    return frozenset(_nodes(json.loads(expression.meta.serialize(format="json"))))
 
 
 def _nodes(tree: object) -> Iterator[str]:
-    """Kinds of all nodes of an expression as polars writes it as JSON; of a function with what it does."""
+    """As `_kinds`, of an expression as polars writes it as JSON."""
     if isinstance(tree, list):
         for part in tree:
             yield from _nodes(part)
     elif isinstance(tree, dict):
         for kind, content in tree.items():
-            if kind in _LEAVES:
-                yield kind
-            elif kind == "Function":
-                yield f"Function {_named(content['function'])}"
-                yield from _nodes(content["input"])
-            else:
-                if kind[:1].isupper():
-                    yield kind
-                yield from _nodes(content)
+            yield from _node(kind, content)
+
+
+def _node(kind: str, content: Any) -> Iterator[str]:
+    if kind == "Function":
+        yield f"Function {_named(content['function'])}"
+        yield from _nodes(content["input"])
+        return
+    if kind[:1].isupper():
+        yield kind
+    if kind not in _LEAVES:
+        yield from _nodes(content)
 
 
 _LEAVES = ("Column", "Literal")

@@ -88,21 +88,16 @@ class Rules:
             unmatched="no rule holds",
         ).alias("reason")
 
-    def _rule(self) -> pl.Expr:
-        """The first rule that holds; "" where none does."""
-        rule = pl.lit("")
-        for name, condition in reversed(self._conditions):
-            rule = pl.when(condition.fill_null(value=False)).then(pl.lit(name)).otherwise(rule)
-        return rule
-
     def _choose(
         self, by_rule: Mapping[str, str], failed: pl.Expr, *, unscored: str, in_part: str, unmatched: str
     ) -> pl.Expr:
         """One value for each row; `fill_null` makes a condition that is unknown not hold."""
         chosen = pl.lit(unmatched)
         for name, condition in reversed(self._conditions):
-            chosen = pl.when(condition.fill_null(value=False)).then(pl.lit(by_rule[name])).otherwise(chosen)
-        chosen = pl.when(_IN_PART & (self._rule() == CLEAN)).then(pl.lit(in_part)).otherwise(chosen)
+            value = pl.lit(by_rule[name])
+            if name == CLEAN:
+                value = pl.when(_IN_PART).then(pl.lit(in_part)).otherwise(value)
+            chosen = pl.when(condition.fill_null(value=False)).then(value).otherwise(chosen)
         chosen = pl.when(pl.col("unscored")).then(pl.lit(unscored)).otherwise(chosen)
         return pl.when(_JUDGED.fill_null(value=False)).then(chosen).otherwise(failed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -84,18 +84,25 @@ def samples(
     for row in range(batch.num_rows):
         path = "" if paths is None else _text(paths[row])
         image, failure = _image(images[row].as_py(), path, fetch)
-        sample = _sample(others.slice(row, 1), layout, start + row, image, path, failure, dataset)
-        yield replace(sample, unjudged=further_pictures(_pictures(others, row)))
+        yield _sample(others.slice(row, 1), layout, start + row, image, path, failure, dataset)
 
 
-def _pictures(others: pa.RecordBatch, row: int) -> Iterator[str]:
-    """Columns beside the judged one that hold a picture in this row."""
-    for name, column in zip(others.schema.names, others.columns, strict=True):
-        if _is_binary(column.type):
-            if looks_like_a_picture(column[row].as_py() or b""):
-                yield name
-        elif _holds_images(column.type) and column[row].as_py():
+def _pictures(row: pa.RecordBatch) -> Iterator[str]:
+    """Columns of a row, without the judged one, that hold a picture."""
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        if column[0].is_valid and _shows_a_picture(column[0]):
             yield name
+
+
+def _shows_a_picture(value: pa.Scalar) -> bool:
+    """Whether a value that is there is a picture, or holds any; nothing large is copied."""
+    if _is_binary(value.type):
+        return looks_like_a_picture(bytes(memoryview(value.as_buffer())[:_BEGINNING]))
+    return _holds_images(value.type) and len(value) > 0
+
+
+_BEGINNING = 32
+"""Bytes that tell a picture's format."""
 
 
 def _sample(
@@ -115,6 +122,7 @@ def _sample(
         image_name=path,
         sidecar={COLUMNS: _stream(row)},
         meta=_meta(row),
+        unjudged=further_pictures(_pictures(row)),
         failure=failure if image is None or held else too_many_bytes(len(image), dataset),
         sha256=None if image is None or held else hashlib.sha256(image).hexdigest(),
     )
