@@ -35,6 +35,7 @@ from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
 from curate.storage.store import Store
 
+_NUMBERS = pa.list_(pa.int32())
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
 
 _FENCE = "---\n"
@@ -140,7 +141,12 @@ def _tar_card(split: str, result: FilterResult, facts: Mapping[str, Any]) -> str
 
 def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
     """One configuration for all rows, and where there are several policies one for each."""
-    features = [{"name": field.name, "dtype": _KINDS[field.type]} for field in SCHEMA]
+    features = [
+        {"name": field.name, "list": "int32"}
+        if field.type == _NUMBERS
+        else {"name": field.name, "dtype": _KINDS[field.type]}
+        for field in SCHEMA
+    ]
     names = {"annotations": list(commits)}
     if len(commits) > 1:
         names |= {f"annotations-{policy}": [policy] for policy in commits}

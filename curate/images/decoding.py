@@ -1,7 +1,7 @@
 """Bytes to an upright 8-bit RGB picture, or the reason why not.
 
 Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the
-six formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
+formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
 keeps a ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a
 picture above it is refused as `too_many_pixels` even where `max_pixels` is higher.
 
@@ -27,6 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from curate.core.types import Failure, Status
+from curate.images.frames import FIRST, Frames, chosen
 from curate.images.jpeg_reduction import Needed
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -105,17 +106,31 @@ class ImageRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame or page: an upright RGB image without metadata, and its number in the file, from 0."""
+
+    number: int
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """An upright RGB image without metadata; width and height in pixels, of the original after orientation.
+    """A picture; width and height in pixels, of the first frame of the original after orientation.
 
     Attributes:
-        has_more: whether the file holds further frames or pages.
+        frames: those that were asked for, in their order.
+        frame_count: how many frames or pages the file holds.
     """
 
-    image: Image.Image
+    frames: tuple[Frame, ...]
     width: int
     height: int
-    has_more: bool = False
+    frame_count: int = 1
+
+    @property
+    def image(self) -> Image.Image:
+        """The first of the frames."""
+        return self.frames[0].image
 
 
 def sha256_of(image: bytes) -> str:
@@ -142,13 +157,16 @@ def looks_like_a_picture(data: bytes) -> bool:
     )
 
 
-def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | None = None) -> Decoded:
-    """Decode a picture fully: first frame, EXIF orientation applied, alpha over white, 8-bit RGB.
+def decode(
+    image: bytes, *, max_bytes: int, max_pixels: int, frames: Frames = FIRST, needed: Needed | None = None
+) -> Decoded:
+    """Decode a picture fully: EXIF orientation applied, alpha over white, 8-bit RGB.
 
     Args:
-        image: the original bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF.
+        image: the original bytes, of a format that is read.
         max_bytes: more bytes than this are refused unread.
-        max_pixels: more pixels than this, as the header declares them, are refused before decoding.
+        max_pixels: more pixels than this, as the header declares them, are refused before decoding; for each frame.
+        frames: which are wanted, of a file that holds several.
         needed: a JPEG may be decoded smaller, as long as it keeps this; None decodes all pixels.
 
     Raises:
@@ -162,12 +180,15 @@ def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | No
     if extension is None:
         raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
     picture, (width, height) = _load(_PLUGINS[extension], image, max_pixels, needed)
-    orientation, has_more = _orientation(picture), _has_more(picture)
-    rgb = _upright(_to_rgb(picture), orientation)
-    rgb.info.clear()
+    orientation = _orientation(picture)
+    first = _rgb(picture, orientation)
+    count = _frame_count(picture)
+    numbers = chosen(frames, count, width * height)
+    others = {n: _rgb(_at(picture, n, count, max_pixels), orientation) for n in numbers if n}
     if orientation in _TURNED:
         width, height = height, width
-    return Decoded(image=rgb, width=width, height=height, has_more=has_more)
+    found = tuple(Frame(number=n, image=others.get(n, first)) for n in numbers)
+    return Decoded(frames=found, width=width, height=height, frame_count=count)
 
 
 def _refusal(status: Status, detail: str) -> ImageRefused:
@@ -260,12 +281,32 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _has_more(picture: ImageFile.ImageFile) -> bool:
-    """Whether there is anything behind the first frame, be it damaged."""
+def _frame_count(picture: ImageFile.ImageFile) -> int:
+    """Frames or pages in the file. A damaged one whose frames cannot be counted is none that could be judged."""
     try:
-        return bool(getattr(picture, "is_animated", False))
-    except _BROKEN:
-        return True
+        return int(getattr(picture, "n_frames", 1))
+    except _BROKEN as error:
+        raise _refusal(Status.UNDECODABLE, f"its frames cannot be counted: {type(error).__name__}: {error}") from error
+
+
+def _at(picture: ImageFile.ImageFile, number: int, count: int, max_pixels: int) -> ImageFile.ImageFile:
+    """The picture moved to a frame that is not the first, and decoded; to be asked for in ascending order."""
+    try:
+        picture.seek(number)
+        _check_pixels(picture, max_pixels)
+        picture.load()
+    except Image.DecompressionBombError as error:
+        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
+    except _BROKEN as error:
+        what = f"frame {number} of {count}: {type(error).__name__}: {error}"
+        raise _refusal(Status.UNDECODABLE, what) from error
+    return picture
+
+
+def _rgb(picture: ImageFile.ImageFile, orientation: int) -> Image.Image:
+    rgb = _upright(_to_rgb(picture), orientation)
+    rgb.info.clear()
+    return rgb
 
 
 def _upright(picture: Image.Image, orientation: int) -> Image.Image:

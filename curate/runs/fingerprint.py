@@ -18,6 +18,9 @@ from curate.settings.model import ModelSettings
 _DATASET = ("image", "max_bytes", "max_pixels", "reduced_decoding")
 """Settings of the data set that can change a row."""
 
+_LATER = ("outside_links", "frames", "suffix_from")
+"""More of them, which are no part where they have their default."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
@@ -93,13 +96,17 @@ def fingerprint(
         **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }
-    if dataset.outside_links:  # runs made before it could be set have none of it
-        parts["dataset.outside_links"] = True
+    # Runs made before these could be set have none of them.
+    parts |= {f"dataset.{name}": getattr(dataset, name) for name in _LATER if not _is_default(dataset, name)}
     parts = json.loads(json.dumps(parts))
     before = parts | {"model.dtype": "auto"} if model.dtype == own_dtype else None
     return Fingerprint(
         digest=_digest(parts), parts=parts, unsettled=before and Fingerprint(digest=_digest(before), parts=before)
     )
+
+
+def _is_default(dataset: DatasetSettings, name: str) -> bool:
+    return bool(getattr(dataset, name) == DatasetSettings.model_fields[name].default)
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

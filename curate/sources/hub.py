@@ -29,6 +29,7 @@ from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
+from curate.sources.passed_over import Note, ignored
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -51,7 +52,7 @@ class HubSource:
         _streams.cache_clear()
         return [shard for url in urls for shard in self._shards(url, dataset)]
 
-    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
         index = 0
         try:

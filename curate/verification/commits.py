@@ -41,11 +41,13 @@ def _same_counts(judged: Judged) -> Iterator[Evidence]:
     table, commit = judged.table, judged.commit
     if commit.rows != table.num_rows:
         yield Finding(Law.ONE_FATE, judged.name, f"holds {table.num_rows} rows, its commit says {commit.rows}")
-    if commit.damage is not None and commit.damage.index != commit.rows:
+    if commit.samples not in (None, judged.samples):
+        yield Finding(Law.ONE_FATE, judged.name, f"holds {judged.samples} samples, its commit says {commit.samples}")
+    if commit.damage is not None and commit.damage.index != commit.sample_count:
         yield Finding(
             Law.ONE_FATE,
             judged.commit_name,
-            f"breaks off after {commit.damage.index} samples, but has {commit.rows} rows",
+            f"breaks off after {commit.damage.index} samples, but has rows of {commit.sample_count}",
         )
     reused = table.num_rows - table["reused_from"].null_count
     if commit.reused != reused:

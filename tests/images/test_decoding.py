@@ -264,8 +264,8 @@ def test_exif_in_a_text_chunk_that_is_no_hex():
 def test_what_lies_behind_the_first_frame_is_told(kind, options):
     frames = [PICTURE, PICTURE.rotate(180)]
     several = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-    assert decode(several, max_bytes=2**24, max_pixels=10**6).has_more
-    assert not decode(encoded(PICTURE, kind), max_bytes=2**24, max_pixels=10**6).has_more
+    assert decode(several, max_bytes=2**24, max_pixels=10**6).frame_count == 2
+    assert decode(encoded(PICTURE, kind), max_bytes=2**24, max_pixels=10**6).frame_count == 1
 
 
 @pytest.mark.parametrize(
