@@ -33,6 +33,7 @@ from curate.runs.compaction.index import Index, is_of, read_indexes
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
+from curate.sources.passed_over import MENDS, together
 from curate.storage.store import Store
 
 _NUMBERS = pa.list_(pa.int32())
@@ -77,12 +78,22 @@ def publish_cards(
     facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}
     facts |= {"calibration": settings.calibration}
     facts |= {"own": _own_policies(store, dataset, commits)}
+    facts |= {"passed_over": _passed_over(commits)}
     own = {}
     if FORMATS[settings.write].own_card:
         own = {f"splits/{split}/{CARD}": _tar_card(split, result, facts) for split in _there(result)}
     for name, text in (own | {CARD: _main_card(store, settings, commits, result, facts)}).items():
         replace_if_changed(store, name, text.encode())
     return [*own, CARD]
+
+
+def _passed_over(commits: Commits) -> list[dict[str, Any]]:
+    """What in the sources is no part of any sample; the same under every policy."""
+    found = together(commit.passed_over for commit in next(iter(commits.values()), {}).values())
+    return [
+        {"reason": reason, "count": one.count, "first": one.first, "mend": MENDS.get(reason, "")}
+        for reason, one in found.items()
+    ]
 
 
 def point_to_rows(store: Store, policy: str, commits: Mapping[str, Commit], index: Index) -> None:

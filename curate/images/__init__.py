@@ -5,6 +5,8 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 
 | module | does |
 |---|---|
+| formats | told by the first bytes, and who decodes each |
+| jxl_header | size of a JPEG XL, before all of it is decoded |
 | decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
 | frames | which frames of an animation are judged |
 | jpeg_reduction | how far a JPEG may be reduced while it is decoded |
@@ -12,6 +14,7 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 
 __all__ = (
     "decoding",
+    "formats",
     "frames",
     "jpeg_reduction",
 )

@@ -16,6 +16,7 @@ Law: bytes are handed on as they are, and what cannot be read is told with where
 __all__ = (
     "base",
     "files",
+    "folder",
     "names",
     "passed_over",
     "patterns",

@@ -81,8 +81,10 @@ class Source(Protocol):
         """
         ...
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """How many samples `samples` would yield, without reading more than it takes to see `most` of them.
+
+        What is no part of any sample is noted as far as that goes.
 
         Raises:
             ShardUnreadable: the shard cannot be opened.

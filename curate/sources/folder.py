@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Failure, Sample, ShardRef, Status
-from curate.images.decoding import looks_like_a_picture
+from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import is_named_as_picture, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
@@ -77,14 +77,13 @@ class FolderSource:
         """See `Source`. A broken image is no broken shard: each file stands for itself."""
         files = Files(dataset.storage_options)
         entries = self._entries(shard, dataset)
-        if shard.part.startswith(f"{0:09d}-"):
-            for reason, name in self._listing(shard.url, dataset).passed_over:
-                note(reason, name)
+        self._tell(shard, dataset, note)
         for index, entry in enumerate(entries):
             yield _sample(entry, index, files, dataset)
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`."""
+        self._tell(shard, dataset, note)
         return min(most, len(self._entries(shard, dataset)))
 
     def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
@@ -98,6 +97,12 @@ class FolderSource:
             return _version([_as_now(entry, files) for entry in self._entries(shard, dataset)])
         except STORAGE_ERRORS as error:
             raise unreadable(shard.url, error) from error
+
+    def _tell(self, shard: ShardRef, dataset: DatasetSettings, note: Note) -> None:
+        """What else is in a folder is told with its first shard."""
+        if shard.part.startswith(f"{0:09d}-"):
+            for reason, name in self._listing(shard.url, dataset).passed_over:
+                note(reason, name)
 
     def _shards(self, url: str, dataset: DatasetSettings) -> Iterator[ShardRef]:
         try:

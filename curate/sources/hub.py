@@ -74,7 +74,7 @@ class HubSource:
         except _BROKEN as error:
             raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; streams the rows, since nobody counted them."""
         counted = 0
         try:

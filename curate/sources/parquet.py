@@ -55,7 +55,7 @@ class ParquetSource:
             except _BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; what the footer says."""
         return min(most, _samples(shard.url, Files(dataset.storage_options)) or 0)
 

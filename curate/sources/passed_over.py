@@ -1,4 +1,4 @@
-"""What of a source is no part of any sample, counted by reason: nothing is passed over in silence."""
+"""What of a source is no part of any sample, or not of the one it was meant for, by reason: nothing is in silence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from curate.core.types import PassedOver
 
 Note = Callable[[str, str], None]
-"""Told the reason, in words of a plural, and the name of what is passed over."""
+"""Told the reason, in words of a plural, and a name."""
 
 HIDDEN = "hidden files"
 MACOS_TWINS = "files of macOS beside the others"
@@ -21,11 +21,14 @@ UNREADABLE = "files that cannot be read"
 OUTSIDE = "links out of the folder"
 RESERVED = "names that webdataset keeps for itself"
 KEY_COMES_BACK = "keys that come back behind others"
-CUT = "samples cut into several"
+CUT = "samples too large for one, and cut"
+NUMBERED = "samples of several numbered pictures"
+
+_ONE_TO_WEBDATASET = "names like photo.12.jpg, of one stem, are one sample to webdataset"
 
 MENDS: Mapping[str, str] = {
     KEY_COMES_BACK: "captions behind all the images are not theirs: write the tar again with `tar --sort=name`",
-    CUT: "names like photo.12.jpg are one sample to webdataset: dataset.suffix_from=last_dot makes each its own",
+    **dict.fromkeys((CUT, NUMBERED), f"{_ONE_TO_WEBDATASET}: dataset.suffix_from=last_dot makes each its own"),
     SYMBOLIC_LINKS: "write the tar again with `tar --dereference`",
     SPARSE: "write the tar again without `--sparse`",
 }

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from curate.core.errors import InputError
 from curate.core.types import Failure, Sample, Status
-from curate.images.decoding import looks_like_a_picture
+from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import MOST_BYTES, further_pictures, too_many_bytes
 from curate.sources.meta import plain

@@ -84,14 +84,15 @@ def members(archive: Archive, limit: Callable[[bytes], int], note: Note = ignore
         yield Member(name, body, header.size)
 
 
-def bare(archive: Archive, looked_at: Callable[[bytes], bool]) -> Iterator[Member]:
+def bare(archive: Archive, looked_at: Callable[[bytes], bool], note: Note = ignored) -> Iterator[Member]:
     """The members that `members` would yield; reads no more than the compression demands.
 
     Args:
         archive: at its start.
         looked_at: by name, whether the body is to be digested; it is empty otherwise.
+        note: told of what is neither a file nor a directory.
     """
-    for header in _headers(archive, ignored):
+    for header in _headers(archive, note):
         name = _encoded(header.name)
         if header.isreg() and looked_at(name):
             yield Member(name, archive.body(header.size, -1), header.size)

@@ -17,7 +17,7 @@ from itertools import islice
 
 from curate.core.errors import InputError
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
-from curate.images.decoding import looks_like_a_picture
+from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import (
     MOST_BYTES,
@@ -30,11 +30,12 @@ from curate.sources.base import (
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
 from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
-from curate.sources.passed_over import CUT, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, Note, ignored, why_hidden
+from curate.sources.passed_over import CUT, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored, why_hidden
 from curate.sources.tar import BROKEN, Archive, Body, Digest, Member, Unlinked, bare, members
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
 _KEY_AND_LAST_SUFFIX = re.compile(rb"((?:.*/)?[^./][^/]*)\.([^./]*)", re.DOTALL)
+_NUMBERED = re.compile(rb"(?:.*\D)?\d+\.[^.]+", re.DOTALL)
 _KEY_ALONE = re.compile(rb"(?:.*/)?[^./]+", re.DOTALL)
 
 MOST_MEMBERS = 256
@@ -83,12 +84,12 @@ class WebDatasetSource:
             except BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; reads headers only, as far as the compression allows."""
         counted = 0
         with Files(dataset.storage_options).open(shard.url, _HEADER_BUFFER) as raw:
             try:
-                for _ in islice(_groups(bare(Archive(raw), _has_no_suffix), dataset, ignored), most):
+                for _ in islice(_noted(_groups(bare(Archive(raw), _has_no_suffix, note), dataset, note), note), most):
                     counted += 1
             except BROKEN:
                 pass
@@ -180,13 +181,15 @@ def _why_hidden(name: bytes) -> str:
 
 
 def _noted(groups: Iterable[_Group], note: Note) -> Iterator[_Group]:
-    """The groups, and a note of each whose key was there before another's."""
+    """The groups, and a note of each that may not be what it was meant to be."""
     seen: set[int] = set()
     before: bytes | None = None
     for group in groups:
         known = hash(group.key)
         if group.key != before and known in seen:
             note(KEY_COMES_BACK, to_text(group.key))
+        if sum(_NUMBERED.fullmatch(suffix) is not None for suffix in group.bodies) > 1:
+            note(NUMBERED, to_text(group.key))
         if len(seen) < _REMEMBERED:
             seen.add(known)
         before = group.key

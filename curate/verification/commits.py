@@ -20,6 +20,8 @@ def check_commit(folder: Folder, judged: Judged) -> Iterator[Evidence]:
     yield from _same_counts(judged)
     yield from _same_fingerprint(folder, judged)
     yield from _same_inputs(folder, judged)
+    for reason, one in judged.commit.passed_over.items():
+        yield Note(f"shards with {reason}", f"{judged.shard.id} ({one.count}, {one.first})")
     if judged.commit.damage is not None:
         yield Note("damaged shards, of which the readable part is judged", judged.shard.id)
 

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from curate.core.types import Damage, Sample
+from curate.core.types import Damage, PassedOver, Sample
 from curate.judges.row_policies import policy_of
 from curate.policies.policy import BY_ROW
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken, unlimited
+from curate.sources.passed_over import PassedOverLedger
 from curate.sources.registry import source_for
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Judged
@@ -53,6 +54,8 @@ def check_source(
         if placed is not None and sample.picture == 0 and sample.index in placed:
             yield from _same_bytes(sample, placed[sample.index])
     yield Checked(Law.ONE_FATE, "samples of sources", count)
+    if judged[0].commit.samples is not None and reader.damage is None:
+        yield from _same_rest(judged[0], reader.ledger.found)
     for one, known in zip(judged, rows, strict=True):
         yield from _same_end(one, reader.damage)
         for index in sorted({i for i, _ in known if i >= count}):
@@ -70,12 +73,13 @@ class _Reader:
 
     def __init__(self, judged: Judged, dataset: DatasetSettings) -> None:
         self.damage: Damage | None = None
+        self.ledger = PassedOverLedger()
         self._judged = judged
         self._dataset = dataset
 
     def __iter__(self) -> Iterator[Sample]:
         shard, damage = self._judged.shard, self._judged.commit.damage
-        samples = source_for(shard.format).samples(shard, unlimited(self._dataset))
+        samples = source_for(shard.format).samples(shard, unlimited(self._dataset), self.ledger.add)
         try:
             end = damage.index if damage else shard.take
             yield from takewhile(lambda sample: end is None or sample.index < end, samples)
@@ -99,6 +103,17 @@ def _same_policy(sample: Sample, policy: str | None, one: Judged, dataset: Datas
     now = policy_of(sample, dataset.policy_column or "")
     if policy != now:
         yield Finding(Law.ONE_FATE, one.at(sample.index), f"policy is {policy!r:.80}, in the source {now!r:.80}")
+
+
+def _same_rest(one: Judged, now: Mapping[str, PassedOver]) -> Iterator[Evidence]:
+    """What is no part of any sample is what it was."""
+    for reason in sorted(one.commit.passed_over.keys() | now.keys()):
+        before, after = (found.get(reason) for found in (one.commit.passed_over, now))
+        if (before and before.count) != (after and after.count):
+            said = (
+                f"the source has {after.count if after else 0} {reason}, judged beside {before.count if before else 0}"
+            )
+            yield Finding(Law.ONE_FATE, one.commit_name, said)
 
 
 def _same_bytes(sample: Sample, placed: Placed) -> Iterator[Evidence]:

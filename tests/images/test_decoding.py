@@ -14,7 +14,8 @@ from PIL import Image, ImageCms, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from curate.core.types import Status
-from curate.images.decoding import ImageRefused, decode, looks_like_a_picture, sniff_format
+from curate.images.decoding import ImageRefused, decode
+from curate.images.formats import looks_like_a_picture, sniff_format
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8)
