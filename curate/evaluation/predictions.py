@@ -79,7 +79,7 @@ def _read_shard(files: AnnotationFiles, commit: Commit) -> pl.DataFrame:
     with files.local(commit) as path:
         if commit.rows == commit.sample_count:
             return read_table(path, ALIASES, tuple(ALIASES), ".parquet")
-        return of_samples(scanned(path)).select(ALIASES).collect()
+        return of_samples(scanned(path)).select(*ALIASES).collect()
 
 
 def _normalised(raw: pl.DataFrame, place: str) -> pl.DataFrame:

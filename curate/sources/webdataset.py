@@ -30,7 +30,7 @@ from curate.sources.base import (
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
 from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
-from curate.sources.passed_over import CUT, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored, why_hidden
+from curate.sources.passed_over import CUT, HIDDEN, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored
 from curate.sources.tar import BROKEN, Archive, Body, Digest, Member, Unlinked, bare, members
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
@@ -114,7 +114,9 @@ def _has_no_suffix(name: bytes) -> bool:
 
 
 def _split(name: bytes, dataset: DatasetSettings) -> tuple[bytes, bytes] | None:
-    """A member's key and suffix; None for a name that begins with a dot."""
+    """A member's key and suffix; None for what macOS writes beside a file, and for a name that begins with a dot."""
+    if _is_twin(name):
+        return None
     match = (_KEY_AND_SUFFIX if dataset.suffix_from == "first_dot" else _KEY_AND_LAST_SUFFIX).fullmatch(name)
     if match:
         return match[1], match[2]
@@ -176,8 +178,12 @@ def _groups(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> It
         yield group
 
 
+def _is_twin(name: bytes) -> bool:
+    return name.startswith(b"__MACOSX/") or b"/__MACOSX/" in name or name.rpartition(b"/")[2].startswith(b"._")
+
+
 def _why_hidden(name: bytes) -> str:
-    return MACOS_TWINS if b"__MACOSX/" in name else why_hidden(to_text(name.rpartition(b"/")[2]))
+    return MACOS_TWINS if _is_twin(name) else HIDDEN
 
 
 def _noted(groups: Iterable[_Group], note: Note) -> Iterator[_Group]:
