@@ -6,6 +6,7 @@ Law: only what has a commit counts; a commit is written last, and once, create-i
 | module | does |
 |---|---|
 | plan | patterns to a fixed, hashed list of shards |
+| locations | where the shards of a plan are now |
 | fingerprint | a hash over all that can change a row |
 | run_folder | whether a command may go on in a folder |
 | claims | who works on which shard, and that they live |

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 
 from curate.core.errors import InputError
+from curate.core.secrets import masked_url
 from curate.core.types import ShardRef
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
 from curate.runs.fingerprint import Fingerprint
+from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
 from curate.runs.plan import (
     Plan,
     extend_plan,
@@ -29,7 +31,9 @@ from curate.runs.plan import (
 )
 from curate.runs.reopening import discard_result, reopen_for_more
 from curate.runs.shard_failures import read_failures
+from curate.settings.dataset import DatasetSettings
 from curate.settings.run import Settings
+from curate.settings.secrets import written
 from curate.storage.factory import open_store
 from curate.storage.store import Store
 
@@ -75,12 +79,19 @@ def open_run(
         InputError: the folder holds rows of another fingerprint or policy, or a run over other shards.
         BegunMeanwhile: nothing was recorded, and now something is.
     """
+    live = {masked_url(shard.url): shard.url for shard in plan.shards}
+    now, before = plan, None
     recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
         _refuse_other_fingerprints(store, recorded, fingerprints)
         _refuse_left_out_policies(store, recorded, fingerprints)
         _refuse_other_keys(store, recorded, settings)
-        plan = _continued_plan(store, plan, extend=settings.extend)
+        settings = _moved_as_before(settings, recorded)
+        before = bare(plan_from_bytes(store.read(PLAN)))
+        check_moved(before, settings.dataset)
+    plan = recognised(now, before, settings.dataset)
+    if before is not None:
+        plan = _continued_plan(store, before, plan, extend=settings.extend)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
     hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
@@ -90,7 +101,7 @@ def open_run(
         store.replace(RUN, record)
     elif not store.create(RUN, record):
         raise BegunMeanwhile
-    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+    return Run(store=store, settings=settings, plan=located(plan, settings.dataset, live), fingerprints=fingerprints)
 
 
 def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None:
@@ -99,11 +110,15 @@ def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None
     return next((known[name]["parts"].get("model.dtype") for name in passes if name in known), None)
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, access: Callable[[DatasetSettings], DatasetSettings] = lambda known: known) -> Run:
     """The run that is in `folder`.
 
+    Args:
+        folder: or its URL.
+        access: changes how its data are reached: what was moved, and secrets that the folder does not keep.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the data cannot be reached so.
     """
     store = open_store(folder)
     recorded = read_record(store)
@@ -113,13 +128,23 @@ def load_run(folder: str | Path) -> Run:
         )
     fingerprints = {n: Fingerprint(**f) for n, f in recorded["fingerprints"].items()}
     settings = Settings(**recorded["settings"] | {"output": {"dir": str(folder)}})
+    dataset = access(settings.dataset)
     plan = plan_from_bytes(store.read(PLAN))
-    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+    if dataset.moved != settings.dataset.moved:
+        check_moved(plan, dataset)
+    live = with_secrets(plan, dataset) if dataset.shards != settings.dataset.shards else {}
+    settings = settings.model_copy(update={"dataset": dataset})
+    return Run(store=store, settings=settings, plan=located(plan, dataset, live), fingerprints=fingerprints)
 
 
-def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
+def _moved_as_before(settings: Settings, recorded: Record) -> Settings:
+    """What was moved stays moved, without being said again."""
+    moved = {**recorded["settings"]["dataset"].get("moved", {}), **settings.dataset.moved}
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"moved": moved})})
+
+
+def _continued_plan(store: Store, before: Plan, now: Plan, *, extend: bool) -> Plan:
     """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
-    before = plan_from_bytes(store.read(PLAN))
     mended = _mended_shards(store, now)
     after = plan_of([mended.get(shard.id, shard) for shard in before.shards], before.limit)
     after = extend_plan(after, now) if extend else _same_plan(after, now)
@@ -221,7 +246,7 @@ def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mappin
         # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
         "plan_hashes": list(plan_hashes),
         "fingerprints": dict(fingerprints),
-        "settings": settings.model_dump(mode="json", exclude={"retry", "extend"}),
+        "settings": written(settings),
     }
     text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
     return text.encode()
