@@ -23,6 +23,12 @@ _ADDED = ("dataset", "tune")
 MOVED = "dataset.moved"
 """Its value maps paths and URLs, whose colons Hydra's grammar does not take."""
 
+_PLACE = r"'[^']+'|\"[^\"]+\""
+# The colon of a scheme has slashes behind it.
+_PAIR = re.compile(
+    rf"\s*({_PLACE}|(?:[^\s,:'\"]|:(?=//)|\s(?![\s:]))+)\s*:\s*({_PLACE}|[^\s,'\"](?:[^,]*[^\s,])?)\s*(?:,|$)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
@@ -81,12 +87,13 @@ def pairs(override: Override) -> dict[str, str]:
     text = override.value.strip()
     inside = text[1:-1] if text[:1] == "{" and text[-1:] == "}" else text
     found = {}
-    for item in filter(None, (one.strip() for one in inside.split(","))):
-        # The colon of a scheme has slashes behind it.
-        old, colon, new = re.sub(r"\s*:\s+|:(?!//)", "\0", item, count=1).partition("\0")
-        if not colon or not old.strip("'\" ") or not new.strip("'\" "):
-            raise InputError(f"{override}: cannot be read; {override.key} takes {{/old/folder: /new/folder}}")
-        found[old.strip("'\" ")] = new.strip("'\" ")
+    while inside.strip():
+        item = _PAIR.match(inside)
+        if item is None:
+            raise InputError(f"{override}: cannot be read; {override.key} takes '{{/old/folder: /new/folder}}'")
+        old, new = (place.strip().strip("'\"") for place in item.groups())
+        found[old] = new
+        inside = inside[item.end() :]
     return found
 
 

@@ -13,6 +13,8 @@ Law: only what has a commit counts; a commit is written last, and once, create-i
 | annotation_table | rows to and from Arrow |
 | journal | rows on their way to the annotation file, checkpointed |
 | commits | what is finished: one commit a shard and pass, written by `annotation.shard_writer` |
+| results | whether an annotation file is believed or deleted |
+| growth | going on over data that moved, grew or were repaired |
 | reopening | finished shards made unfinished |
 | shard_failures | shards that could not be read |
 | rollup | what workers know to be finished, for `status` |
@@ -30,6 +32,7 @@ __all__ = (
     "journal",
     "plan",
     "reopening",
+    "results",
     "rollup",
     "run_folder",
     "shard_failures",

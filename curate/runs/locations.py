@@ -6,6 +6,7 @@ elsewhere now, and signed URLs are given anew with each start; ids depend on nei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from curate.settings.dataset import DatasetSettings
 from curate.sources.base import shard_id
 from curate.sources.files import Files
 from curate.sources.patterns import expand
+
+_SPECIAL = re.compile(r"[\s,'{}]|:(?!//)")
+"""What a place may not hold in a mapping that is written on the command line, unless it is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,16 @@ def located(plan: Plan, dataset: DatasetSettings, live: Mapping[str, str]) -> Pl
 
 
 def with_secrets(plan: Plan, dataset: DatasetSettings) -> dict[str, str]:
-    """URLs of `dataset.shards` by what they are without secrets; none where the plan needs none.
+    """URLs of `dataset.shards` by what they are without secrets.
 
     Raises:
-        InputError: see `curate.sources.patterns.expand`.
+        InputError: the plan needs none; see `curate.sources.patterns.expand`.
     """
+    urls = expand(dataset.shards, dataset.storage_options, dataset.format)
     if not any(MASK in masked_url(shard.url) for shard in plan.shards):
-        return {}
-    return {masked_url(url): url for url in expand(dataset.shards, dataset.storage_options, dataset.format)}
+        moved = moved_from(plan.shards[0].url, urls[0])
+        raise InputError(f"dataset.shards: a run has its own, which are read again{moved}")
+    return {masked_url(url): url for url in urls}
 
 
 def check_moved(plan: Plan, dataset: DatasetSettings) -> None:
@@ -97,6 +103,18 @@ def check_moved(plan: Plan, dataset: DatasetSettings) -> None:
         if not any(_is_at(masked_url(shard.url), old) for shard in plan.shards):
             first = masked_url(plan.shards[0].url) if plan.shards else "nothing"
             raise InputError(f"dataset.moved: no shard of this run was at {given}; its first one was {first}")
+
+
+def moved_from(old: str, new: str) -> str:
+    """What to say where these are the same data at another place, as the ends of their names make likely."""
+    before, now = old.split("/"), new.split("/")
+    while len(before) > 1 and len(now) > 1 and before[-1] == now[-1]:
+        before.pop()
+        now.pop()
+    if len(before) == old.count("/") + 1:
+        return ""
+    places = (f'"{place}"' if _SPECIAL.search(place) else place for place in ("/".join(before), "/".join(now)))
+    return f" (if they only lie elsewhere now: dataset.moved='{{{': '.join(places)}}}')"
 
 
 def _replaced(url: str, places: Mapping[str, str]) -> str:

@@ -14,23 +14,17 @@ import yaml
 
 from curate.core.errors import InputError
 from curate.core.secrets import masked_url
-from curate.core.types import ShardRef
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
 from curate.runs.fingerprint import Fingerprint
+from curate.runs.growth import continued_plan
 from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
 from curate.runs.plan import (
     Plan,
-    extend_plan,
-    is_raised,
     plan_from_bytes,
-    plan_of,
     plan_to_bytes,
-    planned_with,
 )
-from curate.runs.reopening import discard_result, reopen_for_more
-from curate.runs.shard_failures import read_failures
 from curate.settings.dataset import DatasetSettings
 from curate.settings.run import Settings
 from curate.settings.secrets import written
@@ -91,7 +85,7 @@ def open_run(
         check_moved(before, settings.dataset)
     plan = recognised(now, before, settings.dataset)
     if before is not None:
-        plan = _continued_plan(store, before, plan, extend=settings.extend)
+        plan = continued_plan(store, before, plan, settings)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
     hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
@@ -141,57 +135,6 @@ def _moved_as_before(settings: Settings, recorded: Record) -> Settings:
     """What was moved stays moved, without being said again."""
     moved = {**recorded["settings"]["dataset"].get("moved", {}), **settings.dataset.moved}
     return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"moved": moved})})
-
-
-def _continued_plan(store: Store, before: Plan, now: Plan, *, extend: bool) -> Plan:
-    """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
-    mended = _mended_shards(store, now)
-    after = plan_of([mended.get(shard.id, shard) for shard in before.shards], before.limit)
-    after = extend_plan(after, now) if extend else _same_plan(after, now)
-    # Nothing is deleted before it is known that the run goes on.
-    for repaired in mended:
-        discard_result(store, repaired)
-    for was, shard in zip(before.shards, after.shards, strict=False):  # new ones stand behind
-        if was.take != shard.take and shard.id not in mended:
-            reopen_for_more(store, shard.id)
-    return after
-
-
-def _same_plan(before: Plan, now: Plan) -> Plan:
-    """`before`, where `now` has the same shards; or fewer, since the limit is reached earlier than it was.
-
-    Raises:
-        InputError: it has others, or another limit.
-    """
-    if before.limit != now.limit:
-        raised = is_raised(before.limit, now.limit)
-        way = "add extend=true to judge the rest too, and keep the rows there are" if raised else "leave it so"
-        raise InputError(
-            f"dataset.limit={'null' if now.limit is None else now.limit}: {planned_with(before.limit)}; {way}, "
-            "or choose another output.dir"
-        )
-    old, new = ([s.id for s in p.shards] for p in (before, now))
-    cut = now.limit is not None and new == old[: len(new)]
-    if old != new and not cut:
-        grown = set(old) <= set(new)  # what extend=true does not refuse
-        way = "add extend=true to go on with all of them, or choose" if grown else "choose"
-        raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
-    return before
-
-
-def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
-    added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
-    if len(gone) == len(old):
-        return f"none of them is among the {len(old)} that this folder was planned with, so these are other data"
-    parts = [f"{len(ids)} {what} (first {ids[0]})" for what, ids in (("new", added), ("gone", gone)) if ids]
-    return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
-
-
-def _mended_shards(store: Store, now: Plan) -> dict[str, ShardRef]:
-    """Shards that were broken or unreadable, by id, in the version that they have now."""
-    there = {shard.id: shard for shard in now.shards}
-    known = [failure for failure in read_failures(store) if failure.shard in there]
-    return {f.shard: there[f.shard] for f in known if not f.judged or there[f.shard].version != f.version}
 
 
 def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:

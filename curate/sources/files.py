@@ -198,7 +198,7 @@ def passes(error: Exception) -> bool:
 
 def unreadable(url: str, error: BaseException) -> ShardUnreadable:
     """The one line for a shard that the storage does not give."""
-    moved = ", or say where it is now with dataset.moved={OLD_FOLDER: NEW_FOLDER}," * isinstance(
+    moved = ", or say where it is now with dataset.moved='{OLD_FOLDER: NEW_FOLDER}'," * isinstance(
         error, FileNotFoundError
     )
     what = f"{masked_url(url)}: cannot be read ({one_line(error)})"
