@@ -21,9 +21,9 @@ from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.runs.commits import Commit, read_commits
 from curate.runs.compaction.reading import AnnotationFiles
-from curate.runs.fingerprint import Fingerprint
+from curate.runs.fingerprint import Fingerprint, later_parts
 from curate.runs.journal import from_table
-from curate.runs.run_folder import load_run
+from curate.runs.run_folder import Run, load_run
 from curate.settings.run import Settings
 from curate.storage.factory import open_store
 
@@ -61,7 +61,7 @@ class LabelReuse:
     """
 
     def __init__(self, places: Sequence[str], fingerprints: Mapping[str, Fingerprint]) -> None:
-        runs = [(place, _fingerprints(place)) for place in places]
+        runs = [(place, _earlier(place)) for place in places]
         self._files = {policy: list(_files(runs, policy, f)) for policy, f in fingerprints.items()}
         self._indexes = {policy: DigestIndex(_blocks(files)) for policy, files in self._files.items() if files}
         self._groups: deque[_Group] = deque(maxlen=_GROUPS)
@@ -113,8 +113,9 @@ def check_reuse(settings: Settings, fingerprints: Mapping[str, Fingerprint]) -> 
     for place in settings.reuse:
         if open_store(place).uri("") == open_store(settings.output.dir).uri(""):
             raise InputError(f"reuse={place}: is this run itself, which goes on without it; leave it out")
-        theirs = _fingerprints(place)
-        if not any(f.digests & {t.digest for t in theirs.values()} for f in fingerprints.values()):
+        run = _earlier(place)
+        theirs = run.fingerprints
+        if not any(_gives(f, t, run) for f in fingerprints.values() for t in theirs.values()):
             raise InputError(
                 f"reuse={place}: {_difference(fingerprints, theirs)}; {_mend(settings, fingerprints, theirs)}"
             )
@@ -130,9 +131,15 @@ def _mend(settings: Settings, own: Mapping[str, Fingerprint], theirs: Mapping[st
     return "leave it out, or undo the change"
 
 
-def _fingerprints(place: str) -> Mapping[str, Fingerprint]:
+def _gives(own: Fingerprint, theirs: Fingerprint, run: Run) -> bool:
+    """Whether labels under `theirs` are what `own` gives: what a sample is called changes none."""
+    told = later_parts(run.settings.engine, run.settings.dataset)
+    return own.is_same(theirs.parts, told, ignoring=["dataset.key"])
+
+
+def _earlier(place: str) -> Run:
     try:
-        return load_run(place).fingerprints
+        return load_run(place)
     except InputError as error:
         raise InputError(str(error).replace("output.dir=", "reuse=", 1)) from error
 
@@ -145,13 +152,11 @@ def _difference(own: Mapping[str, Fingerprint], theirs: Mapping[str, Fingerprint
     return f"has judged otherwise: {'; '.join(now.difference(before.parts))}"
 
 
-def _files(
-    runs: Iterable[tuple[str, Mapping[str, Fingerprint]]], policy: str, fingerprint: Fingerprint
-) -> Iterator[_File]:
+def _files(runs: Iterable[tuple[str, Run]], policy: str, fingerprint: Fingerprint) -> Iterator[_File]:
     """Committed files under `fingerprint`, which names the policy; in an order that nothing but the runs decides."""
-    for place, known in runs:
-        theirs = known.get(policy)
-        if theirs is not None and theirs.digest in fingerprint.digests:
+    for place, run in runs:
+        theirs = run.fingerprints.get(policy)
+        if theirs is not None and _gives(fingerprint, theirs, run):
             store = open_store(place)
             opened = AnnotationFiles(store)
             yield from (_File(place, opened, commit) for commit in read_commits(store, policy))

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 
 from curate.annotation.duplicates import DuplicateIndex
 from curate.core.types import Annotation, Damage, PassedOver, Rating, Sample, ShardRef
+from curate.runs.claims import ClaimLost
 from curate.runs.commits import Commit, annotation_name, commit_name, read_commit
 from curate.runs.journal import Journal, read_rows
 from curate.runs.reopening import kept_name
+from curate.runs.results import Holder, believe_or_delete
 from curate.storage.store import Store
 
 _COUNTED = ["index", "status", "rating", "category", "reused_from", "prompt_tokens", "cached_tokens", "output_tokens"]
@@ -64,19 +66,41 @@ class ShardWriter:
     ) -> Commit:
         """Publish the annotation file, commit it, and delete what led to it.
 
-        The commit is made from the file that stands, which may be another worker's. Where another has committed the
-        shard meanwhile, and deleted what this one would have read, its commit is returned.
+        The commit is made from the file that stands, which may be another worker's if it is of the same identity. Where
+        another has committed the shard meanwhile, and deleted what this one would have read, its commit is returned.
+
+        Raises:
+            ClaimLost: another worker has taken the shard over, and has not finished it yet.
         """
+        held = Holder(store=self._store, shard=self._shard.id, worker=worker)
         try:
-            self.journal.publish()
-            commit = self._commit(damage, passed_over, worker, seconds)
-            self._store.create(commit_name(commit.policy, commit.shard), commit.to_json())
-        except FileNotFoundError:
+            commit = self._published(held, damage, passed_over, seconds)
+        except (FileNotFoundError, ClaimLost):
             if not self._store.exists(commit_name(self.policy, self._shard.id)):
+                held.check()
                 raise
             commit = read_commit(self._store, self.policy, self._shard.id)
         self.journal.discard()
         self._store.delete(self._kept_name)
+        return commit
+
+    def _published(
+        self, held: Holder, damage: Damage | None, passed_over: Mapping[str, PassedOver], seconds: float
+    ) -> Commit:
+        """The commit of the annotation file that stands, and is of this identity."""
+        held.check()
+        self.journal.publish()
+        while not believe_or_delete(held, self.policy, self.identity.metadata()):
+            self.journal.publish()
+        commit = self._commit(damage, passed_over, held.worker, seconds)
+        held.check()
+        name = commit_name(commit.policy, commit.shard)
+        if not self._store.create(name, commit.to_json()):
+            there = read_commit(self._store, commit.policy, commit.shard)
+            if there.sha256 == commit.sha256:
+                return there
+            held.check()  # the other one had lost the shard when it committed a file that is gone now
+            self._store.replace(name, commit.to_json())
         return commit
 
     def _keep(self) -> Iterator[Annotation]:

@@ -15,7 +15,7 @@ from curate.core.errors import Drained, ShardUnreadable, StorageFailed
 from curate.core.threads import uninterrupted
 from curate.core.types import ShardRef
 from curate.processes.interruption import drains
-from curate.runs.claims import Claim, Claims, heartbeat
+from curate.runs.claims import Claim, ClaimLost, Claims, heartbeat, holder
 from curate.runs.commits import commit_name, committed
 from curate.runs.plan import check_version
 from curate.runs.rollup import Rollup
@@ -105,6 +105,8 @@ class Worker:
             shard, claim = found
             try:
                 await self._annotate(shard)
+            except ClaimLost:
+                continue  # another worker finishes it
             except Drained:
                 return
             finally:
@@ -117,6 +119,8 @@ class Worker:
             version = await asyncio.to_thread(check_version, shard, self._context.dataset)
             commits = await annotate_shard(shard, version, self._context)
         except ShardUnreadable as error:
+            if await asyncio.to_thread(holder, self._context.store, shard.id) != self._context.worker:
+                raise ClaimLost(shard.id) from error  # and what another worker makes of it is not this one's to say
             self.unreadable[shard.id] = str(error)
             await self._note(ShardFailure(shard=shard.id, url=shard.url, reason=str(error)))
             return

@@ -107,8 +107,14 @@ def refuse_foreign(arguments: Sequence[str], command: str, taken: CommandArgumen
             raise InputError(f"{argument}: is written {''.join((argument, *following))} here, without spaces")
         if not equals and argument[:1] != "~" and argument not in taken.words and "*" not in taken.words:
             refuse_word(argument, taken)
-        if equals and name.partition(".")[0] not in taken.own and name not in taken.own:
+        if equals and not _is_own(name.lstrip("+~"), taken):
             _refuse_stranger(argument, command, taken)
+
+
+def _is_own(name: str, taken: CommandArguments) -> bool:
+    """Whether an argument is the command's: by its name, what stands before its first dot, or as one of its `KEY`s."""
+    keyed = any(own.endswith(".KEY") and name.startswith(own.removesuffix("KEY")) for own in taken.own)
+    return keyed or name in taken.own or name.partition(".")[0] in taken.own
 
 
 def _refuse_stranger(argument: str, command: str, taken: CommandArguments) -> None:

@@ -21,10 +21,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from curate.cli.overrides import Override, key_of, no_such_choice, prepared, quoted
+from curate.cli.overrides import MOVED, Override, key_of, no_such_choice, pairs, prepared, quoted
 from curate.core.calibration import load_calibration
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir, packaged
+from curate.core.secrets import remember
 from curate.policies.policy import Policy, load_policy
 from curate.policies.policy_file import check_duplicate_keys, literal_policy
 from curate.settings.catalogue import MODELS, defaults_of, lookup
@@ -35,6 +36,7 @@ from curate.settings.engine import EngineSettings
 from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
 from curate.settings.run import Settings
+from curate.settings.secrets import masked_fields, remember_secrets
 from curate.settings.tune import TuneSettings
 from curate.settings.validation import validated
 
@@ -61,7 +63,9 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
         policies = [load_policy(policy)] if names is None else [_policy_named(name, overrides) for name in names]
     _refuse_doubles([p.name for p in policies])
     fields["filter"] = _with_calibration(fields["filter"])
-    return validated(Settings, fields | {"policies": {p.name: p for p in policies}})
+    settings = validated(Settings, fields | {"policies": {p.name: p for p in policies}})
+    remember_secrets(settings)
+    return settings
 
 
 def compose_policy(overrides: Sequence[str]) -> tuple[Policy, ModelSettings]:
@@ -88,6 +92,17 @@ def compose_filter(overrides: Sequence[str], recorded: FilterSettings) -> Filter
     named = any(key_of(o) == "filter" for o in overrides)
     fields = _with_calibration(_plain_group(_compose(overrides, recorded=not named), "filter"))
     return validated(FilterSettings, fields, "filter")
+
+
+def compose_access(overrides: Sequence[str], recorded: DatasetSettings) -> DatasetSettings:
+    """How the data of a run are reached: as recorded, changed by `overrides`; errors as `compose_settings`."""
+    if not overrides:
+        return recorded
+    ConfigStore.instance().store(group="dataset", name="recorded", node=recorded.model_dump(mode="json"))
+    fields = _plain_group(_compose(overrides, access=True), "dataset")
+    access = validated(DatasetSettings, fields, "dataset")
+    remember(access.model_dump(mode="json"), masked_fields({"dataset": access.model_dump(mode="json")})["dataset"])
+    return access
 
 
 def compose_judge(overrides: Sequence[str]) -> tuple[ModelSettings, EngineSettings]:
@@ -150,18 +165,27 @@ def _for_tuning(overrides: Sequence[str]) -> list[str]:
     return ["model=local", *([] if "model.path" in chosen else [f"model.path={tune.base}"]), *given]
 
 
-def _compose(overrides: Sequence[str], *, tuning: bool = False, recorded: bool = False) -> DictConfig:
-    """What Hydra makes of `overrides`; `recorded` starts from the filter that `compose_filter` registered."""
+def _compose(
+    overrides: Sequence[str], *, tuning: bool = False, recorded: bool = False, access: bool = False
+) -> DictConfig:
+    """What Hydra makes of `overrides`.
+
+    `recorded` starts from the filter that `compose_filter` registered, `access` from the data of `compose_access`.
+    """
     OmegaConf.register_new_resolver("packaged", packaged, replace=True)
     given = prepared(overrides, tuning=tuning)
-    if not any(one.key == "dataset" for one in given):
+    if not access and not any(one.key == "dataset" for one in given):
         _refuse_orphans(given)
-    ready = [_chosen(one) if "." not in one.key else _readable(one) for one in given]
+    moved = {old: new for one in given if one.key == MOVED for old, new in pairs(one).items()}
+    ready = [_chosen(one) if "." not in one.key else _readable(one) for one in given if one.key != MOVED]
+    start = [*(["filter=recorded"] if recorded else []), *(["+dataset=recorded"] if access else [])]
     try:
         with _hydra():
-            config: DictConfig = compose("config", overrides=[*(["filter=recorded"] if recorded else []), *ready])
+            config: DictConfig = compose("config", overrides=[*start, *ready])
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_line(error)) from error
+    if moved:
+        OmegaConf.update(config, MOVED, moved, force_add=True)
     _name_dataset(config)
     return config
 

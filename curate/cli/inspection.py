@@ -59,12 +59,15 @@ def info(arguments: Sequence[str]) -> Iterator[str]:
 
 def _configuration(command: str, arguments: Sequence[str], taken: CommandArguments) -> list[str]:
     from curate.cli.hydra_config import composed
+    from curate.settings.secrets import masked_fields
 
     overrides = [a for a in arguments if "=" not in a or not _root(a) & set(taken.own) or a.startswith("output.dir=")]
     words = [a for a in overrides if a in taken.words]
     tuning = command == "tune" and "data" not in words
     plain = composed([a for a in overrides if a not in words], taken.settings, tuning=tuning)
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120).rstrip("\n").splitlines()
+    return (
+        yaml.safe_dump(masked_fields(plain), sort_keys=False, allow_unicode=True, width=120).rstrip("\n").splitlines()
+    )
 
 
 def _root(argument: str) -> set[str]:

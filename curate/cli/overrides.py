@@ -20,6 +20,15 @@ from curate.settings.config_groups import GROUPS, group_names, written
 # Groups without a default choice, so that one is added to what is there.
 _ADDED = ("dataset", "tune")
 
+MOVED = "dataset.moved"
+"""Its value maps paths and URLs, whose colons Hydra's grammar does not take."""
+
+_PLACE = r"'[^']+'|\"[^\"]+\""
+# The colon of a scheme has slashes behind it.
+_PAIR = re.compile(
+    rf"\s*({_PLACE}|(?:[^\s,:'\"]|:(?=//)|\s(?![\s:]))+)\s*:\s*({_PLACE}|[^\s,'\"](?:[^,]*[^\s,])?)\s*(?:,|$)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
@@ -67,6 +76,25 @@ def gather_shards(overrides: Sequence[str]) -> list[str]:
         return others
     items = [i for text in shards for i in (_split_list(text) if text[:1] == "[" and text[-1:] == "]" else [text])]
     return [*others, f"dataset.shards=[{','.join(quoted(item) for item in items)}]"]
+
+
+def pairs(override: Override) -> dict[str, str]:
+    """The mapping `{old: new, ...}` of paths or URLs in an override.
+
+    Raises:
+        InputError: it is none.
+    """
+    text = override.value.strip()
+    inside = text[1:-1] if text[:1] == "{" and text[-1:] == "}" else text
+    found = {}
+    while inside.strip():
+        item = _PAIR.match(inside)
+        if item is None:
+            raise InputError(f"{override}: cannot be read; {override.key} takes '{{/old/folder: /new/folder}}'")
+        old, new = (place.strip().strip("'\"") for place in item.groups())
+        found[old] = new
+        inside = inside[item.end() :]
+    return found
 
 
 def quoted(value: str) -> str:

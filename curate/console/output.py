@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import TracebackType
 from typing import TextIO
 
 from curate.console.phases import aside
 from curate.console.untrusted_text import harmless, one_line
+from curate.core.secrets import without_secrets
 
 _QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -23,6 +26,7 @@ _QUIET = {
 }
 
 _VERBOSE = "CURATE_VERBOSE"
+_FORM = "%(levelname)s %(name)s: %(message)s"
 
 
 def configure(*, verbose: bool) -> None:
@@ -31,12 +35,12 @@ def configure(*, verbose: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Saves over a minute of start-up where TensorFlow happens to be installed beside transformers.
     os.environ.setdefault("USE_TF", "0")
+    sys.excepthook = _traceback
+    _log(logging.INFO if verbose else logging.ERROR)
     if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         return
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     warnings.simplefilter("ignore")
 
 
@@ -46,17 +50,36 @@ def configure_child() -> None:
 
 
 def say(*lines: str) -> None:
-    """Print lines meant for a person. What came from data cannot do anything to the terminal: see `harmless`."""
+    """Print lines meant for a person, without secrets; what came from data does nothing to the terminal."""
     with _aside():
-        sys.stdout.write("".join(f"{_printable(harmless(line), sys.stdout)}\n" for line in lines))
+        sys.stdout.write("".join(f"{_printable(harmless(without_secrets(line)), sys.stdout)}\n" for line in lines))
         sys.stdout.flush()
 
 
 def complain(line: str) -> None:
     """Print an error as one line."""
     with _aside():
-        sys.stderr.write(f"curate: {_printable(one_line(line), sys.stderr)}\n")
+        sys.stderr.write(f"curate: {_printable(one_line(without_secrets(line)), sys.stderr)}\n")
         sys.stderr.flush()
+
+
+class _Discreet(logging.Formatter):
+    """Third parties log what they were given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+def _log(level: int) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Discreet(_FORM))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A defect of ours is shown as Python shows it; its message may be a library's, with what that was given."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.flush()
 
 
 def _printable(text: str, stream: TextIO) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from curate.console.output import say
 from curate.console.terminal import interactive
 from curate.console.untrusted_text import harmless
+from curate.core.secrets import without_secrets
 
 PLAIN_WIDTH = 80
 PICTURES_FROM = 60
@@ -48,6 +49,6 @@ class Screen:
 
 
 def _harmless(row: Text) -> Text:
-    """Colours are in the styles; the letters may hold no codes, wherever they came from."""
-    safe = harmless(row.plain)
+    """Colours are in the styles; the letters may hold no codes, wherever they came from, and no secrets."""
+    safe = harmless(without_secrets(row.plain))
     return row if safe == row.plain else Text(safe)

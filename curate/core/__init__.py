@@ -7,6 +7,7 @@ Law: what is here knows no other room; what only one room uses is not here.
 |---|---|
 | types | the nouns, frozen |
 | errors | what a person meets: one line and an exit code each |
+| secrets | what is secret in URLs, names and messages, and how it is masked |
 | calibration | a monotone map of p_unsafe: fitted by evaluation, applied by filtering |
 | version | of the package |
 | threads | blocking work and tasks beside a coroutine |
@@ -20,6 +21,7 @@ __all__ = (
     "closest_names",
     "errors",
     "package_files",
+    "secrets",
     "threads",
     "types",
     "version",

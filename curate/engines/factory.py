@@ -16,9 +16,23 @@ def make_engine(model: ModelSettings, engine: EngineSettings) -> Engine:
     Raises:
         InputError: there is no such engine, or it cannot be used as configured.
     """
+    check_engine(model, engine)
+    return ENGINES[engine.name](model, engine)
+
+
+def check_engine(model: ModelSettings, engine: EngineSettings) -> None:
+    """Refuse what an engine cannot do, before anything is started or written.
+
+    Raises:
+        InputError: see `make_engine`.
+    """
     if engine.name not in ENGINES:
         raise InputError(f"engine.name: there is no engine {engine.name!r}; choose one of {', '.join(ENGINES)}")
-    return ENGINES[engine.name](model, engine)
+    if engine.name == "server" and model.layout == "policy_first":
+        raise InputError(
+            "model.layout=policy_first: where the picture stands is up to a server's own chat template, and most put "
+            "it first whatever they are sent; use engine=vllm, or a model that reads the image first"
+        )
 
 
 def _vllm(model: ModelSettings, engine: EngineSettings) -> Engine:

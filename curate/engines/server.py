@@ -174,8 +174,6 @@ class ServerEngine:
 
     def _body(self, payload: Payload, question: Question) -> dict[str, Any]:
         content = [{"type": "image_url", "image_url": {"url": payload.data}}, {"type": "text", "text": question.text}]
-        if self._model.layout == "policy_first":
-            content.reverse()
         decoding = self._model.decoding
         body = {
             "model": self._name,

@@ -10,7 +10,7 @@ Law: a label is a category of the policy that was asked with, or there is no lab
 | questions | what each sample is asked |
 | row_policies | rows that bring their own policy |
 | verdicts | the answer's layout, the grammar that holds it, the parser |
-| checkpoints, hub_download | where a model is, and what tells it from all others |
+| checkpoints, hub_download, weight_digests | where a model is, and what tells it from all others |
 | released_keys | names of weights in the released checkpoints |
 | tuned_policies | policies that a model was never tuned on |
 """

@@ -23,6 +23,7 @@ from curate.console.phases import phase
 from curate.core.errors import InputError
 from curate.core.package_files import packaged
 from curate.judges.hub_download import told_to
+from curate.judges.weight_digests import file_digests
 from curate.settings.model import ModelSettings
 
 BUILTIN = "builtin"
@@ -35,13 +36,15 @@ ARCHITECTURES: Mapping[str, str] = {
 }
 """`ModelSettings.architecture` to the class that a checkpoint's config.json names."""
 
-HASHED_WHOLE = 256 * 2**20
-"""Weights of a folder are hashed whole up to this many bytes; beyond it, by size and samples."""
+SMALL = 256 * 2**20
+"""Weights of a folder of up to this many bytes are hashed with its other files; beyond it each by itself, once."""
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 _BLOCK = 2**20
+_Files = tuple[tuple[Path, int, int], ...]
+"""Each with its size and time of change."""
 _SAMPLES = 8
 
 
@@ -76,8 +79,7 @@ def is_here(model: ModelSettings) -> bool:
 def model_identity(model: ModelSettings) -> dict[str, str]:
     """What the weights and all that goes with them are, for the fingerprint; independent of where the folder lies.
 
-    From the hub the commit; of a folder a digest of its files. Beyond `HASHED_WHOLE` bytes of weights a digest of
-    their sizes, headers and blocks sampled in each: it is for telling checkpoints apart, not for proof of integrity.
+    From the hub the commit; of a folder a digest of its files.
 
     Raises:
         InputError: see `resolve_model_path`.
@@ -87,6 +89,21 @@ def model_identity(model: ModelSettings) -> dict[str, str]:
     if model.adapter is not None:
         identity["adapter"] = _digest(Path(model.adapter))
     return identity
+
+
+def sampled_identity(model: ModelSettings) -> dict[str, str]:
+    """What earlier versions took for the identity of weights of more than `SMALL` bytes, where that is another.
+
+    They read sizes, headers and some blocks of each file only, so that a changed part of one could go unseen.
+
+    Raises:
+        InputError: see `resolve_model_path`.
+    """
+    folders = {} if _is_hub(model) else {"weights": resolve_model_path(model)}
+    if model.adapter is not None:
+        folders["adapter"] = Path(model.adapter)
+    large = {name: folder for name, folder in folders.items() if _is_large(_files_of(folder))}
+    return {name: _digest_of(folder, _files_of(folder), sampled=True) for name, folder in large.items()}
 
 
 def _is_hub(model: ModelSettings) -> bool:
@@ -172,19 +189,30 @@ def _advice(found: str) -> str:
 
 
 def _digest(folder: Path) -> str:
+    return _digest_of(folder, _files_of(folder))
+
+
+def _files_of(folder: Path) -> _Files:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
-    return _digest_of(folder, tuple((p, (s := p.stat()).st_size, s.st_mtime_ns) for p in files))
+    return tuple((p, (s := p.stat()).st_size, s.st_mtime_ns) for p in files)
+
+
+def _is_large(files: _Files) -> bool:
+    return sum(size for path, size, _ in files if path.suffix in _WEIGHTS) > SMALL
 
 
 @cache
-def _digest_of(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+def _digest_of(folder: Path, files: _Files, *, sampled: bool = False) -> str:
     """Digest of files, each with its size and time of change: what did not change is read once in a process."""
-    weights = sum(size for path, size, _ in files if path.suffix in _WEIGHTS)
+    large = [path for path, _, _ in files if path.suffix in _WEIGHTS] if _is_large(files) else []
+    known = {} if sampled else dict(zip(large, file_digests(large), strict=True))
     digest = hashlib.sha256()
     for path, size, _ in files:
-        sampled = path.suffix in _WEIGHTS and weights > HASHED_WHOLE
         digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
-        for block in _samples(path) if sampled else _blocks(path):
+        if path in known:
+            digest.update(known[path].encode())
+            continue
+        for block in _samples(path) if path in large else _blocks(path):
             digest.update(block)
     return digest.hexdigest()
 

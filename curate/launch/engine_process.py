@@ -83,10 +83,12 @@ def serve(
 def _work(assignment: Assignment, pipe: Connection[Any, Any]) -> Outcome | CurateError:
     from curate.annotation.run_worker import run_worker
     from curate.runs.run_folder import Run
+    from curate.settings.secrets import remember_secrets
     from curate.storage.factory import open_store
     from curate.storage.retrying_store import FULL_OR_READ_ONLY, storage_failed
 
     settings = assignment.settings
+    remember_secrets(settings)
     store = open_store(settings.output.dir)
     run = Run(store=store, settings=settings, plan=assignment.plan, fingerprints=assignment.fingerprints)
     try:

@@ -32,7 +32,8 @@ def reopen_for_retry(run: Run) -> int:
     if unknown:
         raise InputError(f"retry: {unknown[0]!r} is no status that can be judged again; choose from {', '.join(known)}")
     again = frozenset(run.settings.retry)
-    return sum(reopen(run.store, policy, again) for policy in run.settings.passes) if again else 0
+    lease = run.settings.job.lease
+    return sum(reopen(run.store, policy, again, lease) for policy in run.settings.passes) if again else 0
 
 
 def unfinished(run: Run) -> int:

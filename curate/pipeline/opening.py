@@ -5,9 +5,10 @@ from __future__ import annotations
 from curate.annotation.label_reuse import check_reuse
 from curate.console.phases import phase
 from curate.engines.dtype import AUTO, dtype_of_auto, settled
+from curate.engines.factory import check_engine
 from curate.filtering.calibrating import check_calibration
 from curate.filtering.stage import check_settings, deciding_passes
-from curate.judges.checkpoints import model_identity
+from curate.judges.checkpoints import model_identity, sampled_identity
 from curate.judges.questions import questions_in_general
 from curate.runs.fingerprint import Fingerprint, fingerprint
 from curate.runs.plan import make_plan
@@ -30,6 +31,7 @@ def open_settings(settings: Settings) -> Run:
 
 def _open(settings: Settings) -> Run:
     check_settings(settings.filter, settings.dataset, settings.policies)
+    check_engine(settings.model, settings.engine)
     store = open_store(settings.output.dir)
     recorded = read_record(store)
     settings = settle_dtype(settings, recorded)
@@ -57,8 +59,10 @@ def settle_dtype(settings: Settings, recorded: Record | None) -> Settings:
 def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:
     """The fingerprint of each pass, by its name."""
     model, engine = settings.model, settings.engine
-    identity, own_dtype = model_identity(model), dtype_of_auto(model, engine)
+    identity, sampled, own_dtype = model_identity(model), sampled_identity(model), dtype_of_auto(model, engine)
     return {
-        question.policy: fingerprint(question, model, identity, engine, settings.dataset, own_dtype=own_dtype)
+        question.policy: fingerprint(
+            question, model, identity, engine, settings.dataset, own_dtype=own_dtype, sampled=sampled
+        )
         for question in questions_in_general(settings)
     }

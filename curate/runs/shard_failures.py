@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
+from curate.core.secrets import masked_url, without_secrets
 from curate.storage.store import Store
 
 FOLDER = "failures"
@@ -29,8 +30,9 @@ class ShardFailure:
 
 
 def note_failure(store: Store, failure: ShardFailure) -> None:
-    """Name a shard failure, in place of an earlier one."""
-    store.replace(_name(failure.shard), json.dumps(asdict(failure), indent=1, ensure_ascii=False).encode())
+    """Name a shard failure, in place of an earlier one; without secrets."""
+    bare = replace(failure, url=masked_url(failure.url), reason=without_secrets(failure.reason))
+    store.replace(_name(failure.shard), json.dumps(asdict(bare), indent=1, ensure_ascii=False).encode())
 
 
 def clear_failure(store: Store, shard: str) -> None:

@@ -12,6 +12,7 @@ Law: parsed once, at the edge; an unknown key is an error that names it. What st
 | catalogue | every setting there is, read off the types |
 | config_groups | the names that can be chosen in conf/ |
 | validation | from plain fields to a frozen type, or one line |
+| secrets | what is written of settings that hold secrets |
 | dataset_name | what data are called that nobody named |
 """
 
@@ -26,6 +27,7 @@ __all__ = (
     "job",
     "model",
     "run",
+    "secrets",
     "tune",
     "validation",
 )

@@ -51,7 +51,9 @@ class DatasetSettings(Group):
     options: dict[str, Any] = {}
     """Passed on to the source (`datasets.load_dataset` arguments: name, split, ...)."""
     storage_options: dict[str, Any] = {}
-    """Passed on to fsspec."""
+    """Passed on to fsspec. Credentials among them are not written into a run's folder."""
+    moved: dict[str, str] = {}
+    """Where data of a run that was begun lie now, by where they lay: {/old/folder: /new/folder}."""
 
     _one_is_a_list = field_validator("shards", mode="before")(_listed)
 

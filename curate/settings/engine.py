@@ -1,4 +1,4 @@
-"""Settings of an engine: nothing here changes a row beyond its numerics."""
+"""Settings of an engine: how the model is run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curate.settings.group import Group
 
 
 class EngineSettings(Group):
-    """How the model is run. Nothing here changes a row beyond the engine's numerics."""
+    """How the model is run. Beyond the engine's numerics only some of `args`, and which server it is, change a row."""
 
     name: str = "vllm"
     """A key of `curate.engines.factory.ENGINES`: vllm, server or fake."""
@@ -41,4 +41,4 @@ class EngineSettings(Group):
     timeout: Annotated[float, Field(gt=0)] = 300.0
     """Seconds without an answer to any request after which the engine counts as dead."""
     args: dict[str, Any] = {}
-    """Passed to vLLM's engine arguments as they are."""
+    """Passed to vLLM's engine arguments as they are; those that can change rows are part of the fingerprint."""

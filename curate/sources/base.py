@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from curate.core.secrets import masked_url
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.settings.dataset import DatasetSettings
 from curate.sources.passed_over import Note, ignored
@@ -117,7 +118,10 @@ def too_many_bytes(size: int, dataset: DatasetSettings) -> Failure:
 
 
 def shard_id(stem: str, url: str, part: str = "") -> str:
-    """An id that is safe as a file name, readable, and depends on nothing but `url` and `part`."""
+    """An id that is safe as a file name, readable, and depends on nothing but `url` and `part`.
+
+    Secrets of the url are no part of it: a shard is the same whoever may read it, and for how long.
+    """
     readable = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in stem)
-    digest = hashlib.sha256(f"{url}\n{part}".encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{readable[:80] or 'shard'}-{digest[:8]}"
+    digest = hashlib.sha256(f"{masked_url(url)}\n{part}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{readable[:80] or 'shard'}-{digest[:16]}"

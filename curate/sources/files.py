@@ -27,7 +27,9 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from curate.console.output import complain
-from curate.core.errors import ShardUnreadable
+from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import masked_place, masked_url, without_secrets
+from curate.settings.secrets import given_again
 from curate.sources.passed_over import DANGLING, SPECIAL, Note, ignored, why_hidden
 from curate.storage.transient_errors import Patience, attempt, is_transient
 
@@ -160,7 +162,20 @@ class Files:
 
     def _fs(self, url: str) -> tuple[Any, str]:
         fs, path = url_to_fs(url, **self.storage_options)
+        if not isinstance(fs, LocalFileSystem):
+            self._refuse_masked(url)
         return fs, path
+
+    def _refuse_masked(self, url: str) -> None:
+        """A storage would answer a mask with an error that says nothing of what is missing."""
+        place = masked_place(self.storage_options, "dataset.storage_options")
+        if place is not None:
+            raise InputError(given_again(place))
+        if masked_place(url) is not None:
+            raise InputError(
+                f"{url}: was given with a signature or password, which a run's folder does not keep; give the URLs "
+                "again with dataset.shards=..."
+            )
 
     def _existing(self, parent: str, urls: list[str]) -> Iterator[str]:
         fs, path = self._fs(parent)
@@ -189,12 +204,16 @@ def passes(error: Exception) -> bool:
 
 def unreadable(url: str, error: BaseException) -> ShardUnreadable:
     """The one line for a shard that the storage does not give."""
-    return ShardUnreadable(f"{url}: cannot be read ({one_line(error)}); check that it is there and start again")
+    moved = ", or say where it is now with dataset.moved='{OLD_FOLDER: NEW_FOLDER}'," * isinstance(
+        error, FileNotFoundError
+    )
+    what = f"{masked_url(url)}: cannot be read ({one_line(error)})"
+    return ShardUnreadable(f"{what}; check that it is there{moved} and start again")
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and message of an error, without line breaks."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    """Kind and message of an error, without line breaks and secrets."""
+    return f"{type(error).__name__}: {' '.join(without_secrets(str(error)).split())}"[:300]
 
 
 class _Guarded(io.RawIOBase):

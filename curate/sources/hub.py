@@ -26,6 +26,7 @@ import pyarrow as pa
 from curate.core.errors import InputError
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
+from curate.settings.secrets import refuse_masked
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
@@ -121,6 +122,7 @@ def _stream(shard: ShardRef, dataset: DatasetSettings) -> IterableDataset:
 
 
 def _loaded(url: str, dataset: DatasetSettings) -> _Loaded:
+    refuse_masked(dataset)
     options = (
         {"storage_options": dataset.storage_options, **dataset.options} if dataset.storage_options else dataset.options
     )

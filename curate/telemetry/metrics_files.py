@@ -25,6 +25,7 @@ from curate.engines.base import Engine
 from curate.runs.fingerprint import Fingerprint
 from curate.runs.run_folder import Run
 from curate.settings.run import Settings
+from curate.settings.secrets import masked_engine
 from curate.storage.store import Store
 from curate.telemetry.meter import Meter
 from curate.telemetry.metrics import Metrics
@@ -42,7 +43,7 @@ def setup_of(settings: Settings, fingerprints: Mapping[str, Fingerprint]) -> str
     """Digest of what a worker's speed depends on, as far as the settings tell: rates of another say nothing."""
     parts = {
         "fingerprints": {name: f.digest for name, f in fingerprints.items()},
-        "engine": settings.engine.model_dump(mode="json"),
+        "engine": masked_engine(settings.engine),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import ShardRef
-from curate.runs.run_folder import RUN, load_run
+from curate.runs.run_folder import RUN, Run, load_run
 from curate.storage.factory import open_store
 from curate.verification.cards import Pointer, check_cards, read_pointers
 from curate.verification.commits import check_commit
@@ -30,14 +30,17 @@ from curate.verification.totals import Totals
 Watch = Callable[[Sequence[ShardRef]], Iterable[ShardRef]]
 """Hands the shards on one by one, e.g. to show how far the audit is."""
 
+Load = Callable[[str | Path], Run]
 
-def audit(path: str | Path, *, against_sources: bool, watch: Watch = iter) -> Report:
+
+def audit(path: str | Path, *, against_sources: bool, watch: Watch = iter, load: Load = load_run) -> Report:
     """Check every law on the run in `path`, finished or not; nothing is written.
 
     Args:
         path: the run's folder.
         against_sources: whether the sources are read again, which takes as long as reading all images.
         watch: passes the shards through.
+        load: opens the run.
 
     Raises:
         InputError: there is no run.
@@ -48,7 +51,7 @@ def audit(path: str | Path, *, against_sources: bool, watch: Watch = iter) -> Re
         report.take(check_plan_file(store))
     if report.found:
         return report
-    folder = Folder(load_run(path))
+    folder = Folder(load(path))
     pointers = read_pointers(store)
     splits = _folder_wide(folder, pointers, report)
     totals, rows = Totals(), RowsCheck(folder)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.core.types import Rating
+from curate.runs.plan import is_version_of
 from curate.verification.evidence import Checked, Evidence, Finding, Law, Note
 from curate.verification.folder import Folder, Judged
 
@@ -92,7 +93,7 @@ def _same_inputs(folder: Folder, judged: Judged) -> Iterator[Evidence]:
     version = judged.commit.version
     if (version or "") != found:
         yield Finding(Law.THE_PLAN, judged.name, f"holds shard version {found!r}, its commit {version!r}")
-    if planned is not None and version != planned:
+    if not is_version_of(planned, version):
         yield Finding(Law.THE_PLAN, judged.commit_name, f"judged shard version {version!r}, planned is {planned!r}")
     for where, plan in ((judged.name, judged.metadata.get("plan_hash")), (judged.commit_name, judged.commit.plan_hash)):
         if plan not in folder.plan_hashes:

@@ -3,6 +3,7 @@ from itertools import islice
 import pytest
 
 from curate.annotation.shard_writer import Identity, ShardWriter
+from curate.runs.claims import Claims
 from curate.runs.commits import read_commit
 from curate.runs.journal import read_rows
 from tests.support.jobs import write_tar
@@ -47,5 +48,6 @@ def test_a_checkpoint_that_is_gone_is_an_error_where_nobody_has_finished(run, tm
         late.journal.add(row.index, row)
     late.journal.checkpoint()
     late.journal.discard()
+    assert Claims(run.store, "late").take(run.plan.shards[0].id)
     with pytest.raises(FileNotFoundError):
         late.publish(None, {}, "late", 1.0)

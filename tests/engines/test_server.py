@@ -24,6 +24,7 @@ from PIL import Image
 from curate.core.errors import EngineDead, InputError, RequestRejected
 from curate.core.types import Question, Rating
 from curate.engines.chat_response import p_unsafe_of
+from curate.engines.factory import make_engine
 from curate.engines.server import PngRenderer, ServerEngine
 from curate.judges.verdicts import parse_answer
 from curate.settings.engine import EngineSettings
@@ -115,13 +116,17 @@ def judge(script: Script, question=QUESTION, times=1, start=True, **options):
     return asyncio.run(scenario())
 
 
-def test_the_picture_arrives_as_it_was_decoded_and_in_the_models_order():
+def test_a_model_that_reads_the_policy_first_is_refused():
+    settings = EngineSettings(name="server", url="http://127.0.0.1:9/v1")
+    with pytest.raises(InputError, match=r"model\.layout=policy_first: .* use engine=vllm"):
+        make_engine(ModelSettings(name="guard", path="guard", layout="policy_first"), settings)
+
+
+def test_the_picture_arrives_as_it_was_decoded_and_first():
     script = Script()
     judge(script)
-    judge(script, layout="policy_first")
-    first, second = (body["messages"][0]["content"] for body in script.bodies)
+    (first,) = (body["messages"][0]["content"] for body in script.bodies)
     assert [part["type"] for part in first] == ["image_url", "text"]
-    assert first == second[::-1]
     assert first[1]["text"] == QUESTION.text
     head, _, data = first[0]["image_url"]["url"].partition(",")
     assert head == "data:image/png;base64"

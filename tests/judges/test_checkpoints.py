@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from huggingface_hub.errors import (
 from curate.core.errors import InputError
 from curate.engines.vllm_args import adapter_rank, engine_args, pixel_budget
 from curate.judges import checkpoints
-from curate.judges.checkpoints import model_identity, resolve_model_path
+from curate.judges.checkpoints import model_identity, resolve_model_path, sampled_identity
 from curate.settings.engine import EngineSettings
 from curate.settings.model import ModelSettings
 
@@ -142,11 +143,39 @@ def test_identity_is_of_the_content_not_of_the_place(tmp_path: Path):
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
-def test_identity_sees_the_weights_whole_or_sampled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int):
-    monkeypatch.setattr(checkpoints, "HASHED_WHOLE", limit)
-    before = model_identity(settings(checkpoint(tmp_path, weights=bytes(3 * 2**20))))
-    after = model_identity(settings(checkpoint(tmp_path, weights=bytes(3 * 2**20 - 1) + b"x")))
+def test_identity_sees_every_byte_of_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: int):
+    monkeypatch.setattr(checkpoints, "SMALL", limit)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    weights = bytearray(40 * 2**20)
+    before = model_identity(settings(checkpoint(tmp_path / "m", weights=bytes(weights))))
+    weights[7 * 2**20 + 5] = 1  # between the samples that were once taken
+    after = model_identity(settings(checkpoint(tmp_path / "m", weights=bytes(weights))))
     assert before != after
+
+
+def test_identity_as_it_was_recorded_before_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = settings(checkpoint(tmp_path / "m", weights=bytes(9 * 2**20)))
+    assert sampled_identity(model) == {}
+    monkeypatch.setattr(checkpoints, "SMALL", 0)
+    sampled = sampled_identity(model)["weights"]
+    assert sampled != model_identity(model)["weights"]
+    assert sampled == _as_before(tmp_path / "m")
+
+
+def _as_before(folder: Path) -> str:
+    """The digest as versions up to 0.1 made it: sizes, and eight blocks of each file of weights."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        body = path.read_bytes()
+        digest.update(f"{path.name}\0{len(body)}\0".encode())
+        if path.suffix != ".safetensors":
+            digest.update(body)
+            continue
+        for i in range(8):
+            start = max(0, len(body) - 2**20) * i // 7
+            digest.update(body[start : start + 2**20])
+    return digest.hexdigest()
 
 
 def test_identity_with_an_adapter(tmp_path: Path):

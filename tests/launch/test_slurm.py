@@ -113,12 +113,29 @@ def test_submitting_without_the_cluster_says_so(shards, tmp_path, monkeypatch):
     assert "no sbatch" in error
 
 
-def test_credentials_among_the_arguments_are_refused(shards, tmp_path):
-    given = ("job=slurm", "dataset.storage_options.secret=hidden")
-    error = curate("submit", *fake_run(shards, tmp_path / "run", *given)[1:], code=2).stderr
-    assert "dataset.storage_options.secret: would stand in the job scripts" in error
+@pytest.mark.parametrize(
+    "given",
+    [
+        "dataset.storage_options.secret=hidden",
+        "dataset.storage_options={key: hidden}",
+        "engine.url=http://me:hidden@host/v1",
+        "job.setup=['export HF_TOKEN=hidden']",
+    ],
+)
+def test_credentials_among_the_arguments_are_refused(shards, tmp_path, given):
+    error = curate("submit", *fake_run(shards, tmp_path / "run", "job=slurm", given)[1:], code=2).stderr
+    assert f"{given.partition('=')[0]}: holds a secret, which would stand in the job scripts" in error
     assert "hidden" not in error
     assert not (tmp_path / "run").exists()
+
+
+def test_credentials_of_the_environment_stand_in_no_script(shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_SECRET", "hidden-in-the-environment")
+    given = ("job=slurm", "job.partition=nowhere", "dataset.storage_options.secret=${oc.env:MY_SECRET}")
+    assert "sbatch" in curate("submit", *fake_run(shards, tmp_path / "run", *given)[1:], code=2).stderr
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert "${oc.env:MY_SECRET}" in (tmp_path / "run/jobs/annotate.sh").read_text()
+    assert not any(b"hidden-in-the-environment" in path.read_bytes() for path in files)
 
 
 def test_the_scripts_are_valid_shell_and_carry_the_options(shards, tmp_path):

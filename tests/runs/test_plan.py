@@ -222,14 +222,23 @@ class TestChanges:
         old = make_plan(settings)
         with pytest.raises(InputError, match=r"00005.tar: in the run's plan but no longer"):
             extend_plan(old, make_plan(dataset(f"{tars}/00004.tar")))
-        (tars / "00004.tar").write_bytes(tar_bytes(members_of(5)))
+        (tars / "00004.tar").write_bytes(tar_bytes(members_of(50)))
         new = make_plan(settings)
-        with pytest.raises(InputError, match=r"00004.tar: has changed since it was planned"):
+        with pytest.raises(InputError, match=r"00004.tar: has changed since it was judged; .* reuse="):
             extend_plan(old, new)
         assert extend_plan(old, new, replaceable=[old.shards[0].id]) == new
         with pytest.raises(ShardUnreadable, match="has changed"):
             check_version(old.shards[0], settings)
         assert check_version(new.shards[0], settings) == new.shards[0].version
+
+    def test_a_copy_is_the_same_shard(self, tars: Path) -> None:
+        settings = dataset(f"{tars}/0000[45].tar")
+        old = make_plan(settings)
+        os.utime(tars / "00004.tar", ns=(1, 1))
+        new = make_plan(settings)
+        assert new.shards[0].version != old.shards[0].version
+        assert extend_plan(old, new) == old
+        assert check_version(old.shards[0], settings) == new.shards[0].version
 
     def test_a_lower_limit_is_another_run(self, tars: Path) -> None:
         whole, cut = make_plan(dataset(f"{tars}/*.tar")), make_plan(dataset(f"{tars}/*.tar", limit=5))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from curate.cli.program import main
 from curate.runs.claims import WORKERS, Claims
 from curate.runs.commits import commit_name, read_commit
-from curate.runs.reopening import discard_result, reopen_for_retry
+from curate.runs.reopening import Reopening, reopen_for_retry
 from curate.runs.rollup import Rollup, from_ranges, roll_up, to_ranges
 from curate.telemetry import status as status_module
 from curate.telemetry.status import read_status
@@ -116,7 +116,8 @@ def test_shards_that_are_judged_again_are_not_done_whatever_workers_said(run, ho
     judge(run)
     shard = run.plan.shards[1].id
     if how == "mended":
-        discard_result(run.store, shard)
+        with Reopening(run.store) as reopening:
+            assert reopening.discard(shard, "another version")
     else:
         commit = read_commit(run.store, "p", shard)
         edited = replace(commit, statuses={"labelled": 5, "engine_failure": 1})

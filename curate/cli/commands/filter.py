@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+from curate.cli.data_access import reached, split_access
 from curate.cli.hydra_config import compose_filter
 from curate.cli.run_argument import split_run
 from curate.console.output import say
@@ -19,7 +20,7 @@ from curate.filtering.result import FilterResult
 from curate.filtering.stage import deciding_passes
 from curate.pipeline.filtering import run_filter
 from curate.runs.rollup import roll_up
-from curate.runs.run_folder import Run, load_run
+from curate.runs.run_folder import Run
 from curate.settings.filter import FilterSettings
 from curate.sources.registry import SOURCES
 from curate.telemetry.progress import Counted
@@ -28,6 +29,10 @@ SUMMARY = "split a finished run again by other rules, without judging anything"
 EXAMPLE = "filter output.dir=runs/laion_subset filter=strict"
 ARGUMENTS = """
 output.dir=DIR            the run's folder
+dataset.moved={OLD: NEW}  where the data lie now, by where they lay
+dataset.storage_options.KEY=VALUE
+                          credentials, which a run's folder does not keep
+dataset.shards=URL        URLs with their signatures, where they were given with such
 """
 SETTINGS = "filter"
 
@@ -39,8 +44,9 @@ def main(argv: list[str]) -> ExitCode:
         InputError: there is no run, an override would change labels, or a rule is wrong.
         ShardUnreadable: a source cannot be read as far as it was judged.
     """
-    folder, overrides = split_run(argv)
-    run = load_run(folder)
+    folder, rest = split_run(argv)
+    access, overrides = split_access(rest)
+    run = reached(folder, access)
     settings = compose_filter(overrides, run.settings.filter)
     check_calibration(settings, run.fingerprints, deciding_passes(settings, run.settings.passes))
     result = split(run, settings)

@@ -6,24 +6,24 @@ Submit again at any time to add workers, or to go on after a cancelled array: fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from curate.cli.hydra_config import compose_settings
+from curate.cli.overrides import key_of
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError
+from curate.core.secrets import without_secrets
 from curate.launch.slurm import submit, write_scripts
 from curate.pipeline.annotating import reopen_for_retry, unfinished
 from curate.pipeline.opening import open_settings
+from curate.settings.job import JobSettings
 from curate.settings.run import Settings
 from curate.storage.factory import is_url
 
 SUMMARY = "judge a data set as a SLURM array"
 EXAMPLE = "submit +dataset=laion_subset job=slurm job.tasks=64 job.gpus_per_task=1"
 SETTINGS = "all"
-
-_SECRETS = {"account_key", "client_secret", "connection_string", "key", "password", "sas_token", "secret", "token"}
-"""Options of fsspec's file systems that everybody who can read a script must not read there."""
 
 
 def main(argv: list[str]) -> ExitCode:
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> ExitCode:
     settings = compose_settings(argv)
     if settings.job.name != "slurm":
         raise InputError("job: `submit` is for clusters; add job=slurm, or use `run` here")
-    _refuse_secrets(settings.dataset.storage_options)
+    _refuse_secrets(argv, settings.job)
     run = open_settings(settings)
     reopen_for_retry(run)
     place, folder = _places(settings)
@@ -51,12 +51,16 @@ def main(argv: list[str]) -> ExitCode:
     return ExitCode.DONE
 
 
-def _refuse_secrets(options: Iterable[str]) -> None:
-    secret = next((name for name in options if name in _SECRETS), None)
-    if secret:
+def _refuse_secrets(arguments: Sequence[str], job: JobSettings) -> None:
+    """Everybody who can read a script would read them there."""
+    texts = {**{one: key_of(one) for one in arguments}, **dict.fromkeys(job.setup, "job.setup")}
+    found = next((name for text, name in {**texts, **dict.fromkeys(job.options, "job.options")}.items()
+                  if without_secrets(text) != text), None)  # fmt: skip
+    if found:
         raise InputError(
-            f"dataset.storage_options.{secret}: would stand in the job scripts; set it in the environment instead "
-            "(AWS_SECRET_ACCESS_KEY and the like), which SLURM passes on to the tasks"
+            f"{found}: holds a secret, which would stand in the job scripts; set it in the environment instead, which "
+            f"SLURM passes on to the tasks (AWS_SECRET_ACCESS_KEY and the like, or MY_SECRET with "
+            f"{found}='${{oc.env:MY_SECRET}}')"
         )
 
 

@@ -7,9 +7,11 @@ Exit code 4 where a law is broken. See docs/verification.md for what is checked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from tqdm import tqdm
 
+from curate.cli.data_access import reached, split_access
 from curate.cli.run_argument import split_run
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError, LawViolation, ShardUnreadable
@@ -22,6 +24,10 @@ EXAMPLE = "verify output.dir=runs/laion_subset"
 ARGUMENTS = """
 output.dir=DIR            the run's folder
 sources=true|false        whether the sources are read again
+dataset.moved={OLD: NEW}  where the data lie now, by where they lay
+dataset.storage_options.KEY=VALUE
+                          credentials, which a run's folder does not keep
+dataset.shards=URL        URLs with their signatures, where they were given with such
 """
 
 _TRUTH = {"true": True, "false": False}
@@ -35,9 +41,11 @@ def main(argv: list[str]) -> ExitCode:
         ShardUnreadable: no law is seen broken, but sources could not be read.
         InputError: an argument is wrong, or there is no run.
     """
-    folder, rest = split_run(argv)
+    folder, others = split_run(argv)
+    access, rest = split_access(others)
     against_sources = _against_sources(rest)
-    report = audit(folder, against_sources=against_sources, watch=_watched)
+    load = partial(reached, access=access)
+    report = audit(folder, against_sources=against_sources, watch=_watched, load=load)
     say(*report.lines())
     if not against_sources:
         say("", "the sources were not read (sources=false)")
