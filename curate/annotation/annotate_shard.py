@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -22,7 +22,7 @@ from curate.annotation.label_reuse import LabelReuse
 from curate.annotation.preprocess_pool import Pool, digest_of
 from curate.annotation.reorder_buffer import Backlog, ReorderBuffer
 from curate.annotation.shard_writer import Identity, ShardWriter
-from curate.core.errors import Drained
+from curate.core.errors import CurateError, Drained, ShardUnreadable
 from curate.core.threads import in_thread, uninterrupted
 from curate.core.types import Annotation, Damage, Question, Sample, ShardRef, Unaskable
 from curate.engines.base import Engine
@@ -195,11 +195,29 @@ def _unjudged(
 ) -> Generator[ReadSample, None, None]:
     """The pictures of a shard from the first that some pass has no row for."""
     start = min((one.start for one in writers), default=0)
-    samples = source_for(shard.format).samples(shard, context.dataset, ledger.add)
+    samples = _guarded(shard, source_for(shard.format).samples(shard, context.dataset, ledger.add))
     taken = takewhile(lambda sample: shard.take is None or sample.index < shard.take, samples)
     for number, sample in enumerate(taken):
         if number >= start:
             yield _read(number, replace(sample, sha256=digest_of(sample)), writers, context)
+
+
+def _guarded(shard: ShardRef, samples: Iterator[Sample]) -> Iterator[Sample]:
+    """The samples of a source. Whatever its libraries come upon is this shard's fate, and not the run's.
+
+    Raises:
+        ShardUnreadable: in place of an error that no source knows.
+    """
+    last: Sample | None = None
+    try:
+        for last in samples:
+            yield last
+    except (CurateError, ShardBroken):
+        raise
+    except Exception as error:
+        where = "at its beginning" if last is None else f"behind key {last.key!r}"
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ShardUnreadable(f"{shard.url}: its reader failed {where} ({said}); please report it") from error
 
 
 def _read(number: int, sample: Sample, writers: Sequence[ShardWriter], context: WorkerContext) -> ReadSample:

@@ -21,7 +21,7 @@ from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.runs.commits import Commit, read_commits
 from curate.runs.compaction.reading import AnnotationFiles
-from curate.runs.fingerprint import Fingerprint, later_parts
+from curate.runs.fingerprint import CHOICES, Fingerprint, later_parts
 from curate.runs.journal import from_table
 from curate.runs.run_folder import Run, load_run
 from curate.settings.run import Settings
@@ -132,9 +132,9 @@ def _mend(settings: Settings, own: Mapping[str, Fingerprint], theirs: Mapping[st
 
 
 def _gives(own: Fingerprint, theirs: Fingerprint, run: Run) -> bool:
-    """Whether labels under `theirs` are what `own` gives: what a sample is called changes none."""
+    """Whether labels under `theirs` are what `own` gives: which pictures were chosen changes none."""
     told = later_parts(run.settings.engine, run.settings.dataset)
-    return own.is_same(theirs.parts, told, ignoring=["dataset.key"])
+    return own.is_same(theirs.parts, told, ignoring=CHOICES)
 
 
 def _earlier(place: str) -> Run:

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from PIL.Image import Image
 
-from curate.core.errors import EngineDead, RequestRejected
+from curate.core.errors import CurateError, EngineDead, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
@@ -107,6 +107,9 @@ def prepare(
         decoded = decode(sample.image, **bounds, frames=limits.frames, needed=needed)
     except ImageRefused as refused:
         return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
+    except Exception as error:  # noqa: BLE001 - whatever a decoder comes upon, it is this picture's fate alone
+        failure = Failure(status=Status.UNDECODABLE, detail=f"its decoder failed: {_said(error)}")
+        return Prepared(sha256=sha256, failure=failure, decode_seconds=perf_counter() - started)
     decoded_at = perf_counter()
     # Rendered picture by picture: a renderer shares what it made of the last one between questions.
     rendered = [[_render(*frame, question, renderer) for question in questions] for frame in _frames(decoded, sha256)]
@@ -135,6 +138,14 @@ def _render(image: Image, sha256: str, question: Question | Unaskable, renderer:
         return renderer.render(image, sha256, question)
     except RequestRejected as error:
         return Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error))
+    except CurateError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above; where all pictures meet it, the run's budget ends the run
+        return Failure(status=Status.REJECTED_BY_ENGINE, detail=f"the image processor failed: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 Job = tuple[Sample, tuple[Question | Unaskable, ...]] | None

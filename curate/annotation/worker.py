@@ -19,13 +19,15 @@ from curate.runs.claims import Claim, ClaimLost, Claims, heartbeat, holder
 from curate.runs.commits import commit_name, committed
 from curate.runs.plan import check_version
 from curate.runs.rollup import Rollup
-from curate.runs.shard_failures import ShardFailure, clear_failure, note_failure
+from curate.runs.shard_failures import ShardFailure, clear_failure, note_failure, read_failure
 from curate.telemetry.failure_budget import Tally
 from curate.telemetry.progress import Display
 
 POLL_SECONDS = 1.0
 SHOW_SECONDS = 0.2
 LISTING_SECONDS = 5.0
+LOSSES = 8
+"""Workers that may be lost with a shard, all that share a run together, before it is left out: fewer may be chance."""
 EARLY_END = "stopped before the end, nothing is lost; run the same command again to go on"
 
 
@@ -168,8 +170,28 @@ class Worker:
             self._claims.release(claim)
             self._finished.add(shard.id)
             return None
+        if (reason := self._why_quarantined(shard, claim)) is not None:
+            self.unreadable[shard.id] = reason
+            self._claims.release(claim)
+            return None
         self._held.add(shard.id)
         return claim
+
+    def _why_quarantined(self, shard: ShardRef, claim: Claim) -> str | None:
+        """Why nobody takes this shard any more; None where it may be taken.
+
+        A shard that ends the process of whoever reads it would end all workers, one after the other.
+        """
+        known = read_failure(self._context.store, shard.id)
+        if known is not None and known.quarantined and known.version == shard.version:
+            return known.reason
+        if claim.losses < LOSSES:
+            return None
+        again = f"mend it, or delete failures/{shard.id}.json to try again"
+        reason = f"{shard.url}: {claim.losses} workers ended over it, none of them any further; {again}"
+        failure = ShardFailure(shard=shard.id, url=shard.url, reason=reason, version=shard.version, quarantined=True)
+        note_failure(self._context.store, failure)
+        return reason
 
     def _unfinished(self) -> list[ShardRef]:
         """Shards without a commit as of the last listing; a listing is cheap but not free on a shared file system."""

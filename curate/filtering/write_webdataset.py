@@ -57,14 +57,17 @@ class TarWriter:
 
 
 def _own_members(sample: Sample) -> tuple[str, list[Member]] | None:
-    """Key and members as they stand in the source; None where WebDataset would not make this sample of them."""
+    """Key and members as they stand in the source; None where WebDataset would not make this sample of them.
+
+    Nor where there are none, because all of them are too large to be copied.
+    """
     key, suffix = _split(sample.image_name or f"{sample.key}.")
     if COLUMNS in sample.sidecar or key != sample.key:
         return None
     members = list(sample.sidecar.items())
     if sample.image is not None:
         members.insert(sample.image_at, (suffix, sample.image))
-    return key, members
+    return (key, members) if members else None
 
 
 def _new_members(sample: Sample, meta: str) -> tuple[str, list[Member]]:

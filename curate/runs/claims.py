@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.core.errors import StorageFailed
+from curate.runs.journal import saved_rows
 from curate.storage.store import Store
 
 CLAIMS = "work/claims"
@@ -33,10 +34,17 @@ class ClaimLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to work on a shard, for as long as the worker's heartbeat goes on."""
+    """The right to work on a shard, for as long as the worker's heartbeat goes on.
+
+    Attributes:
+        shard: its id.
+        epoch: how often it changed hands without having been given back.
+        losses: workers that were lost with the shard one after the other, without a row more for it.
+    """
 
     shard: str
     epoch: int
+    losses: int = 0
 
     @property
     def name(self) -> str:
@@ -92,12 +100,21 @@ class Claims:
         current = (self.newest() if claims is None else claims).get(shard)
         if current is not None and not self._stale(current):
             return None
-        claim = Claim(shard=shard, epoch=current.epoch + 1 if current else 0)
-        if not self._store.create(claim.name, json.dumps({"worker": self.worker}).encode()):
+        claim, saved = self._next(shard, current)
+        record = {"worker": self.worker, "losses": claim.losses, "saved": saved}
+        if not self._store.create(claim.name, json.dumps(record).encode()):
             return None
         if current is not None:
             self._store.delete(current.name)
         return claim
+
+    def _next(self, shard: str, current: Claim | None) -> tuple[Claim, int]:
+        """The claim behind a stale one, and the rows that are saved so far."""
+        if current is None:
+            return Claim(shard=shard, epoch=0), 0
+        record, saved = _read_json(self._store, current.name), saved_rows(self._store, shard)
+        losses = 1 if saved > record.get("saved", 0) else record.get("losses", 0) + 1
+        return Claim(shard=shard, epoch=current.epoch + 1, losses=losses), saved
 
     def take_in_time(self, shard: str) -> Claim | None:
         """`take`, with a dead worker's claim waited out; None as soon as its holder is seen to live."""

@@ -27,6 +27,9 @@ LATER = ("engine.args", "engine.server", "dataset.key")
 """Parts that runs begun before they counted have none of; what those were run with stands in their settings. They are
 there only where they are not what they are by default."""
 
+CHOICES = ("dataset.key", "dataset.image", "dataset.suffix_from", "dataset.outside_links")
+"""Parts that say which pictures are judged and what they are called. The label of a picture depends on none of them."""
+
 _SERVES = frozenset({"dialect"})
 """Of `engine.args` with a server: the others say how often it is asked again."""
 

@@ -136,6 +136,12 @@ class Journal:
             yield to_table(self._rows)
 
 
+def saved_rows(store: Store, shard: str) -> int:
+    """How far the checkpoints of a shard reach, over all policies: what grows as long as workers get on with it."""
+    folders = [f"work/parts/{policy}/{shard}" for policy in store.folders("work/parts")]
+    return sum(max((_parse(f"{f}/{name}").end for name in store.names(f)), default=0) for f in folders)
+
+
 def write_rows(path: Path, tables: Iterator[pa.Table], metadata: Mapping[str, str]) -> None:
     """Write an annotation file; the same rows and metadata give the same bytes, however they are cut into tables."""
     with pq.ParquetWriter(path, SCHEMA.with_metadata(dict(metadata)), compression="zstd") as writer:

@@ -18,7 +18,7 @@ from curate.core.secrets import masked_url
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
-from curate.runs.fingerprint import Fingerprint, later_parts
+from curate.runs.fingerprint import CHOICES, Fingerprint, later_parts
 from curate.runs.growth import continued_plan
 from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
 from curate.runs.plan import (
@@ -148,9 +148,15 @@ def _refuse_other_fingerprints(store: Store, recorded: Record, now: Mapping[str,
         before = recorded["fingerprints"].get(policy)
         if before is not None and not fingerprint.is_same(before["parts"], told):
             changes = "; ".join(fingerprint.difference({**told, **before["parts"]}))
+            same_labels = fingerprint.is_same(before["parts"], told, ignoring=CHOICES)
+            way = (
+                f"output.dir=NEW reuse={store.uri('')} keeps every label"
+                if same_labels
+                else "choose another output.dir"
+            )
             raise InputError(
                 f"output.dir={store.uri('')}: holds rows of another fingerprint, changed: {changes}; "
-                f"choose another output.dir, or undo the change"
+                f"{way}, or undo the change"
             )
 
 

@@ -19,6 +19,7 @@ class ShardFailure:
         judged: what could be read was judged and committed; else the shard has no commit.
         version: the version that was judged, so that a repaired shard is told from the broken one.
         samples: how many could be read; None where that was not written down.
+        quarantined: whether it took worker after worker with it, so that none tries this version again.
     """
 
     shard: str
@@ -27,12 +28,21 @@ class ShardFailure:
     judged: bool = False
     version: str | None = None
     samples: int | None = None
+    quarantined: bool = False
 
 
 def note_failure(store: Store, failure: ShardFailure) -> None:
     """Name a shard failure, in place of an earlier one; without secrets."""
     bare = replace(failure, url=masked_url(failure.url), reason=without_secrets(failure.reason))
     store.replace(_name(failure.shard), json.dumps(asdict(bare), indent=1, ensure_ascii=False).encode())
+
+
+def read_failure(store: Store, shard: str) -> ShardFailure | None:
+    """What is wrong with a shard; None where nothing is known to be."""
+    try:
+        return ShardFailure(**json.loads(store.read(_name(shard))))
+    except FileNotFoundError:
+        return None
 
 
 def clear_failure(store: Store, shard: str) -> None:

@@ -148,9 +148,21 @@ def test_a_worker_killed_by_others_costs_no_sample():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_defect_is_never_a_failure_of_the_sample(workers):
-    with pytest.raises((ZeroDivisionError, RuntimeError), match="a defect"):
-        asyncio.run(prepare_all([sample(picture(14))], workers))
+def test_what_a_renderer_comes_upon_is_the_fate_of_that_picture_alone(workers):
+    before, odd, after = asyncio.run(prepare_all([sample(picture(n)) for n in (1, 14, 2)], workers))
+    assert [one.failure for one in (before, after)] == [None, None]
+    detail = "the image processor failed: ZeroDivisionError: a defect"
+    assert odd.payloads[0] == (Failure(status=Status.REJECTED_BY_ENGINE, detail=detail),)
+
+
+def test_what_a_decoder_comes_upon_is_the_fate_of_that_picture_alone(monkeypatch):
+    def decoder(image, **_):
+        raise KeyError("no colour table")
+
+    monkeypatch.setattr("curate.annotation.preprocess_pool.decode", decoder)
+    (odd,) = asyncio.run(prepare_all([sample(picture(1))], 0))
+    assert odd.failure == Failure(status=Status.UNDECODABLE, detail="its decoder failed: KeyError: 'no colour table'")
+    assert odd.sha256
 
 
 @pytest.mark.parametrize("workers", [0, 1])

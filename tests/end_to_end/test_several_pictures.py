@@ -304,3 +304,17 @@ def test_evaluation_takes_the_strictest_picture_of_a_sample(tmp_path):
     assert found.height == 6
     both = found.join(per_sample, on="key")
     assert ((both["rating"] == "Unsafe") == both["unsafe"]).all()
+
+
+def test_a_choice_that_is_learned_later_keeps_every_label(tmp_path, capsys):
+    members = [
+        (f"{n}.{side}.png", picture(40 + 2 * n + i)) for n in range(4) for i, side in enumerate(("left", "mask"))
+    ]
+    out = over_tar(tmp_path, members)
+    job = ["+dataset=laion_subset", f"dataset.shards={tmp_path}/0.tar", "dataset.image=left.png"]
+    assert run(tmp_path, *job, code=2) == out
+    assert f"output.dir=NEW reuse={out} keeps every label" in capsys.readouterr().err
+    more = ["engine=fake", "engine.workers=0", f"output.dir={tmp_path}/new", f"reuse={out}"]
+    assert main(["run", *job, *more]) == 0
+    assert all(row["reused_from"] for row in rows(tmp_path / "new"))
+    assert len(rows(tmp_path / "new")) == 4
