@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.annotation.digest_index import DigestIndex
 from curate.annotation.duplicates import Label
 from curate.core.errors import InputError
+from curate.core.secrets import masked_url
 from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.runs.commits import Commit, read_commits
@@ -80,7 +81,7 @@ class LabelReuse:
             file = self._files[policy][place >> 32]
             row = self._row(file, place & 0xFFFFFFFF)
             if row.sha256 == sha256:
-                return Label(row, f"{file.place}#{row.shard}/{row.index}")
+                return Label(row, f"{masked_url(file.place)}#{row.shard}/{row.index}")
         return None
 
     def _row(self, file: _File, index: int) -> Annotation:
