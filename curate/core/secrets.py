@@ -122,7 +122,7 @@ def remember(given: object, masked: object) -> None:
     elif isinstance(given, list | tuple) and isinstance(masked, list | tuple):
         for value, other in zip(given, masked, strict=True):
             remember(value, other)
-    elif given != masked:
+    elif given is not None and given != masked:
         for secret in (str(given),) if masked == MASK else _secrets_in(str(given)):
             if len(secret) >= _REMEMBERED_FROM:
                 _remembered.update({secret, quote(secret, safe=""), unquote(secret)})
