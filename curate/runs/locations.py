@@ -72,12 +72,31 @@ def located(plan: Plan, dataset: DatasetSettings, live: Mapping[str, str]) -> Pl
     Args:
         plan: as the run's folder has it.
         dataset: says what was moved, and has URLs whose secrets the folder does not keep.
-        live: urls of now by what they are without secrets.
+        live: urls of now, by recorded ones or by what they are without secrets.
     """
     moves = Moves.of(dataset)
-    now = [moves.forth(shard.url) for shard in plan.shards]
-    shards = (replace(shard, url=live.get(masked_url(url), url)) for shard, url in zip(plan.shards, now, strict=True))
-    return replace(plan, shards=tuple(shards))
+
+    def now(url: str) -> str:
+        moved = moves.forth(url)
+        return live.get(url) or live.get(masked_url(moved), moved)
+
+    return replace(plan, shards=tuple(replace(shard, url=now(shard.url)) for shard in plan.shards))
+
+
+def still_moved(recorded: Mapping[str, str], now: Plan, dataset: DatasetSettings) -> dict[str, str]:
+    """What was moved once, and what `dataset` says of it now; without what is back where it was."""
+    found = {**recorded, **dataset.moved}
+    places = Moves.of(dataset.model_copy(update={"moved": found})).places
+    return {
+        given: found[given]
+        for given, (old, new) in zip(found, places.items(), strict=True)
+        if given in dataset.moved or not _is_back(now, old, new)
+    }
+
+
+def _is_back(now: Plan, old: str, new: str) -> bool:
+    urls = [masked_url(shard.url) for shard in now.shards]
+    return any(_is_at(url, old) for url in urls) and not any(_is_at(url, new) for url in urls)
 
 
 def with_secrets(plan: Plan, dataset: DatasetSettings) -> dict[str, str]:
