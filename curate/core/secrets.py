@@ -72,7 +72,7 @@ def masked_url(url: str) -> str:
 
     The same for every signature of one object; masking twice changes nothing.
     """
-    if not _WHOLE.match(url):
+    if "://" not in url or not _WHOLE.match(url) or not any(sign in url for sign in "@?#"):
         return url
     bare = _LONE_TOKEN.sub(rf"\1{MASK}@", _PASSWORD.sub(f"://{MASK}@", url))
     return _QUERY.sub(_masked_query, bare)
