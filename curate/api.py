@@ -21,6 +21,7 @@ from curate.core.types import Annotation
 from curate.filtering.manifest import read_manifests
 from curate.launch.judge_in_subprocess import judged_apart
 from curate.pipeline.opening import settle_dtype
+from curate.runs.annotation_table import scanned
 from curate.runs.commits import read_commits
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.run_folder import load_run as open_run
@@ -74,7 +75,7 @@ class LoadedRun:
         tables = []
         for commit in commits:
             with files.local(commit) as path:
-                tables.append(pl.read_parquet(path, columns=None if columns is None else list(columns)))
+                tables.append(scanned(path).select(pl.all() if columns is None else list(columns)).collect())
         return pl.concat(tables)
 
     @property

@@ -1,8 +1,8 @@
 """One shard from its source to its commits: read, prepare, judge, write rows in order, publish, commit.
 
-Every sample is one coroutine that ends in one row for each pass (a policy of the run, or each row's own), whatever
-happens to it (`_rows_of`). Rows reach the journals in the order of the samples, so a checkpoint is always a prefix of
-the shard.
+Every picture is one coroutine that ends in one row for each pass (a policy of the run, or each row's own), whatever
+happens to it (`_rows_of`); a sample without any counts as one. Rows reach the journals in the order of the samples, so
+a checkpoint is always a prefix of the shard.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import takewhile
 from typing import NamedTuple
 
 from curate.annotation.backpressure import Gate, GateClosed, Ticket
 from curate.annotation.duplicates import Label, Occurrence, relabelled
-from curate.annotation.judge_sample import MORE, judge, meta_of, unjudged_of
+from curate.annotation.judge_sample import frames_left_of, judge, meta_of, unjudged_of
 from curate.annotation.label_reuse import LabelReuse
 from curate.annotation.preprocess_pool import Pool, digest_of
 from curate.annotation.reorder_buffer import Backlog, ReorderBuffer
@@ -30,34 +30,39 @@ from curate.judges.questions import Questions, QuestionsFor
 from curate.runs.commits import Commit, commit_name
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
+from curate.sources.passed_over import PassedOverLedger
 from curate.sources.registry import source_for
 from curate.storage.store import Store
 from curate.telemetry.failure_budget import Tally
 from curate.telemetry.meter import Meter, Stopwatch
 from curate.telemetry.metrics import Gauge, Step
 
-Rows = list[tuple[ShardWriter, Annotation]]
+Rows = list[tuple[ShardWriter, int, Annotation]]
+"""Where a row goes, which row it is there, and the row."""
 
 
 class ReadSample(NamedTuple):
-    """A sample as it is read.
+    """A picture as it is read.
 
     Attributes:
+        number: of its row.
         sample: with the digest of its image.
         questions: what it is asked, by pass.
         reusable: labels that earlier runs have for the same image, by pass.
     """
 
+    number: int
     sample: Sample
     questions: Questions
     reusable: Mapping[str, Label]
 
 
 class PendingRow(NamedTuple):
-    """The row that a sample has yet to get in one pass.
+    """The row that a picture has yet to get in one pass.
 
     Attributes:
         writer: where it goes.
+        number: which row it is there.
         question: what the sample is asked, should it be judged.
         kept: the row that this run gave it before a retry.
         occurrence: of the image, among the shard's samples with the same bytes.
@@ -65,6 +70,7 @@ class PendingRow(NamedTuple):
     """
 
     writer: ShardWriter
+    number: int
     question: Question | Unaskable
     kept: Annotation | None
     occurrence: Occurrence
@@ -114,8 +120,9 @@ async def annotate_shard(shard: ShardRef, version: str | None, context: WorkerCo
     started = time.monotonic()
     writers = await asyncio.to_thread(_open_writers, shard, version, context)
     buffer: ReorderBuffer[Rows] = ReorderBuffer(context.backlog)
+    ledger = PassedOverLedger()
     try:
-        damage = await _start_all(shard, writers, context, buffer)
+        damage = await _start_all(shard, writers, context, buffer, ledger)
         while buffer:
             await _deliver(buffer, context)
     except GateClosed:
@@ -128,7 +135,7 @@ async def annotate_shard(shard: ShardRef, version: str | None, context: WorkerCo
             await _checkpoint(one, context.meter)
     seconds = time.monotonic() - started
     with context.meter.timed(Step.WRITE):
-        return [await asyncio.to_thread(one.publish, damage, context.worker, seconds) for one in writers]
+        return [await asyncio.to_thread(one.publish, damage, ledger.found, context.worker, seconds) for one in writers]
 
 
 def _open_writers(shard: ShardRef, version: str | None, context: WorkerContext) -> list[ShardWriter]:
@@ -141,10 +148,14 @@ def _identity(context: WorkerContext, name: str, version: str | None) -> Identit
 
 
 async def _start_all(
-    shard: ShardRef, writers: Sequence[ShardWriter], context: WorkerContext, buffer: ReorderBuffer[Rows]
+    shard: ShardRef,
+    writers: Sequence[ShardWriter],
+    context: WorkerContext,
+    buffer: ReorderBuffer[Rows],
+    ledger: PassedOverLedger,
 ) -> Damage | None:
-    """Start a task for every sample without a row; the damage, where the shard breaks off."""
-    with closing(_unjudged(shard, writers, context)) as samples:
+    """Start a task for every picture without a row; the damage, where the shard breaks off."""
+    with closing(_unjudged(shard, writers, context, ledger)) as samples:
         timed = Stopwatch(samples)
         try:
             async for read in in_thread(timed):
@@ -162,10 +173,10 @@ async def _start(
     context: WorkerContext,
     buffer: ReorderBuffer[Rows],
 ) -> None:
-    """Start the task of one sample once there is room for it, and deliver what is finished in front of it."""
+    """Start the task of one picture once there is room for it, and deliver what is finished in front of it."""
     with context.meter.timed(Step.PLACE):
         ticket = await context.gate.enter()
-    pending = [_pending_row(one, read) for one in writers if read.sample.index >= one.start]
+    pending = [_pending_row(one, read) for one in writers if read.number >= one.start]
     buffer.begin(_rows_of(read.sample, shard, pending, context, ticket))
     while buffer.is_due:
         await _deliver(buffer, context)
@@ -176,36 +187,35 @@ def _pending_row(one: ShardWriter, read: ReadSample) -> PendingRow:
     # What cannot be asked comes to no label that could be repeated.
     digest = None if isinstance(question, Unaskable) else sample.sha256
     occurrence = one.duplicates.occurrence(digest, question.policy)
-    return PendingRow(one, question, one.kept(sample.index), occurrence, read.reusable.get(one.policy))
+    return PendingRow(one, read.number, question, one.kept(sample), occurrence, read.reusable.get(one.policy))
 
 
 def _unjudged(
-    shard: ShardRef, writers: Sequence[ShardWriter], context: WorkerContext
+    shard: ShardRef, writers: Sequence[ShardWriter], context: WorkerContext, ledger: PassedOverLedger
 ) -> Generator[ReadSample, None, None]:
-    """The samples of a shard from the first that some pass has no row for."""
+    """The pictures of a shard from the first that some pass has no row for."""
     start = min((one.start for one in writers), default=0)
-    samples = source_for(shard.format).samples(shard, context.dataset)
-    for sample in islice(samples, start, shard.take):
-        yield _read(replace(sample, sha256=digest_of(sample)), writers, context)
+    samples = source_for(shard.format).samples(shard, context.dataset, ledger.add)
+    taken = takewhile(lambda sample: shard.take is None or sample.index < shard.take, samples)
+    for number, sample in enumerate(taken):
+        if number >= start:
+            yield _read(number, replace(sample, sha256=digest_of(sample)), writers, context)
 
 
-def _read(sample: Sample, writers: Sequence[ShardWriter], context: WorkerContext) -> ReadSample:
-    found = {
-        one.policy: context.label_reuse.find(one.policy, sample.sha256) for one in writers if sample.index >= one.start
-    }
-    return ReadSample(
-        sample, context.questions_for(sample), {policy: label for policy, label in found.items() if label}
-    )
+def _read(number: int, sample: Sample, writers: Sequence[ShardWriter], context: WorkerContext) -> ReadSample:
+    found = {one.policy: context.label_reuse.find(one.policy, sample.sha256) for one in writers if number >= one.start}
+    known = {policy: label for policy, label in found.items() if label}
+    return ReadSample(number, sample, context.questions_for(sample), known)
 
 
 async def _deliver(buffer: ReorderBuffer[Rows], context: WorkerContext) -> None:
-    """Give each pass its row; only then save, so that a storage that fails leaves all of them at the same sample."""
+    """Give each pass its row; only then save, so that a storage that fails leaves all of them at the same picture."""
     rows = await buffer.take()
     context.meter.levels[Gauge.ROWS].change(-1)
-    for one, row in rows:
-        one.journal.add(row)
+    for one, number, row in rows:
+        one.journal.add(number, row)
         context.tally.add(row)
-    for one, _ in rows:
+    for one, _, _ in rows:
         if one.journal.is_due(context.shards_in_flight):
             await _checkpoint(one, context.meter)
 
@@ -225,7 +235,7 @@ async def _abandon(buffer: ReorderBuffer[Rows], context: WorkerContext) -> None:
 async def _rows_of(
     sample: Sample, shard: ShardRef, pending: Sequence[PendingRow], context: WorkerContext, ticket: Ticket
 ) -> Rows:
-    """The one row of `sample` in every pass that has none yet: kept from before, of another's label, or a new one."""
+    """The one row of a picture in every pass that has none yet: kept from before, of another's label, or a new one."""
     try:
         with context.meter.levels[Gauge.FLIGHT].inside():
             known = [one.kept or await _reused(sample, shard, one) for one in pending]
@@ -236,16 +246,15 @@ async def _rows_of(
             one.occurrence.settle(row)
         context.meter.samples += any(one.kept is None for one in pending)
         context.meter.levels[Gauge.ROWS].change(1)
-        return [(one.writer, row) for one, row in zip(pending, rows, strict=True)]
+        return [(one.writer, one.number, row) for one, row in zip(pending, rows, strict=True)]
     finally:
         ticket.leave()
 
 
 async def _reused(sample: Sample, shard: ShardRef, pending: PendingRow) -> Annotation | None:
-    """The row of `sample` with the label of the same image in its shard, or else in an earlier run."""
+    """The row of a picture with the label of the same image in its shard, or else in an earlier run."""
     first = await pending.occurrence.first_labelled()
     label = pending.reusable if first is None else Label(first, f"{first.shard}/{first.index}")
     if label is None:
         return None
-    detail = unjudged_of(sample, has_more=MORE in (label.row.detail or ""))
-    return relabelled(label, sample, shard.id, meta_of(sample), detail)
+    return relabelled(label, sample, shard.id, meta_of(sample), unjudged_of(sample, frames_left_of(label.row)))

@@ -86,6 +86,7 @@ def relabelled(label: Label, sample: Sample, shard: str, meta: str, detail: str 
         key=sample.key,
         shard=shard,
         index=sample.index,
+        image_name=sample.part,
         meta=meta,
         detail=detail,
         reused_from=label.place,

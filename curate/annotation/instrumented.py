@@ -64,5 +64,5 @@ class InstrumentedPool:
         self._meter.add(Step.DECODE, prepared.decode_seconds)
         self._meter.add(Step.RENDER, prepared.render_seconds)
         self._meter.bytes_read += len(sample.image or b"")
-        self._meter.bytes_rendered += sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload))
+        self._meter.bytes_rendered += prepared.nbytes
         return prepared

@@ -1,15 +1,19 @@
-"""One sample from its bytes to its rows: prepared, asked, its answers parsed; every failure is a status."""
+"""One picture from its bytes to its rows: prepared, asked, its answers parsed; every failure is a status.
+
+Of an animation several frames are asked about, and the strictest answer is the picture's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from curate.annotation.preprocess_pool import Pool, Prepared
 from curate.core.errors import InputQuarantined, InvalidOutput, RequestRejected
-from curate.core.types import Annotation, Answer, Failure, Question, Sample, Status, Unaskable
+from curate.core.types import Annotation, Answer, Failure, Question, Rating, Sample, Status, Unaskable
 from curate.engines.base import Engine, Payload
 from curate.judges.questions import Questions
 from curate.judges.verdicts import parse_answer
@@ -18,7 +22,7 @@ from curate.judges.verdicts import parse_answer
 async def judge(
     sample: Sample, shard: str, asked: Questions, pool: Pool, engine: Engine, settle: Callable[[int], None]
 ) -> dict[str, Annotation]:
-    """The row of one sample in each pass, whatever happens to it.
+    """The row of one picture in each pass, whatever happens to it.
 
     Args:
         sample: as it is read.
@@ -33,17 +37,49 @@ async def judge(
         CurateError: as the pool's factory raises.
     """
     prepared = await pool.prepare(sample, tuple(asked.values()))
-    settle(len(sample.image or b"") + sum(p.nbytes for p in prepared.payloads if isinstance(p, Payload)))
+    settle(len(sample.image or b"") + prepared.nbytes)
     blank = _blank(sample, shard, prepared)
     if prepared.failure is not None:
         return {name: _failed(replace(blank, policy=q.policy), prepared.failure) for name, q in asked.items()}
     rows = await asyncio.gather(
         *(
-            _ask(replace(blank, policy=question.policy), payload, question, engine)
-            for question, payload in zip(asked.values(), prepared.payloads, strict=True)
+            _ask_all(replace(blank, policy=question.policy), payloads, prepared.frames, question, engine)
+            for question, payloads in zip(asked.values(), prepared.payloads, strict=True)
         )
     )
     return dict(zip(asked, rows, strict=True))
+
+
+async def _ask_all(
+    blank: Annotation,
+    payloads: Sequence[Payload | Failure],
+    frames: Sequence[int] | None,
+    question: Question | Unaskable,
+    engine: Engine,
+) -> Annotation:
+    """The row of a picture: that of its only frame, or of the strictest of those that are judged."""
+    rows = await asyncio.gather(*(_ask(blank, payload, question, engine) for payload in payloads))
+    if frames is None:
+        return rows[0]
+    strictest = max(range(len(rows)), key=lambda n: _strictness(rows[n]))
+    return replace(
+        rows[strictest],
+        frames=(frames[strictest], *(frame for n, frame in enumerate(frames) if n != strictest)),
+        prompt_tokens=_sum(row.prompt_tokens for row in rows),
+        cached_tokens=_sum(row.cached_tokens for row in rows),
+        output_tokens=_sum(row.output_tokens for row in rows),
+    )
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Of those that are known; None where none is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _strictness(row: Annotation) -> tuple[bool, bool, float]:
+    """What was not judged stands above what is Unsafe, and that above what is Safe; of several the first is taken."""
+    return row.status is not Status.LABELLED, row.rating is Rating.UNSAFE, row.p_unsafe or 0.0
 
 
 async def _ask(
@@ -82,23 +118,42 @@ def _blank(sample: Sample, shard: str, prepared: Prepared) -> Annotation:
         key=sample.key,
         shard=shard,
         index=sample.index,
+        image_name=sample.part,
         policy="",
         status=Status.ENGINE_FAILURE,
         sha256=prepared.sha256,
         width=prepared.width,
         height=prepared.height,
         meta=meta_of(sample),
-        detail=unjudged_of(sample, has_more=prepared.has_more),
+        detail=unjudged_of(sample, frames_left(prepared)),
     )
 
 
-MORE = "only its first frame was judged"
-"""Stands in the detail of a row whose image file holds further frames or pages."""
+FIRST_ONLY = "only its first frame was judged"
+"""What rows of earlier versions say of every animation."""
+_FRAMES_LEFT = re.compile(rf"^(?:{FIRST_ONLY}|\d+ of \d+ frames not judged)")
 
 
-def unjudged_of(sample: Sample, *, has_more: bool) -> str | None:
+def of_first_frame_only(row: Annotation) -> bool:
+    """Whether a row is of an earlier version, and of an animation."""
+    return (row.detail or "").startswith(FIRST_ONLY)
+
+
+def frames_left(prepared: Prepared) -> str | None:
+    """What of an animation is not judged; None where all of it is."""
+    judged, there = len(prepared.frames or (0,)), prepared.frame_count
+    return None if judged == there else f"{there - judged} of {there} frames not judged"
+
+
+def frames_left_of(row: Annotation) -> str | None:
+    """The same of a row, which another picture's may be taken from."""
+    found = _FRAMES_LEFT.match(row.detail or "")
+    return found and found[0]
+
+
+def unjudged_of(sample: Sample, frames: str | None) -> str | None:
     """What of a sample a label does not speak of; the detail of a row with a label, which keeps it out of `clean`."""
-    return "; ".join(part for part in (MORE if has_more else None, sample.unjudged) if part) or None
+    return "; ".join(part for part in (frames, sample.unjudged) if part) or None
 
 
 def meta_of(sample: Sample) -> str:

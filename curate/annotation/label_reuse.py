@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from curate.annotation.digest_index import DigestIndex
 from curate.annotation.duplicates import Label
+from curate.annotation.judge_sample import of_first_frame_only
 from curate.core.errors import InputError
 from curate.core.secrets import masked_url
 from curate.core.types import Annotation, Status
@@ -80,7 +81,7 @@ class LabelReuse:
         for place in index.find(bytes.fromhex(sha256)):
             file = self._files[policy][place >> 32]
             row = self._row(file, place & 0xFFFFFFFF)
-            if row.sha256 == sha256:
+            if row.sha256 == sha256 and not of_first_frame_only(row):
                 return Label(row, f"{masked_url(file.place)}#{row.shard}/{row.index}")
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -11,10 +11,13 @@ from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self
 
+from PIL.Image import Image
+
 from curate.core.errors import EngineDead, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
+from curate.images.frames import DEFAULT_FRAMES, Frames
 from curate.processes.piped_process import PipedProcess, ProcessDied
 from curate.settings.dataset import DatasetSettings
 
@@ -32,17 +35,24 @@ class Limits:
 
     Attributes:
         max_bytes, max_pixels: images of more bytes or more pixels are not.
+        frames: which of an animation are.
         reduced: JPEGs are decoded no larger than the engine's renderer needs them.
     """
 
     max_bytes: int
     max_pixels: int
+    frames: Frames = DEFAULT_FRAMES
     reduced: bool = False
 
     @classmethod
     def of(cls, dataset: DatasetSettings) -> Self:
         """Those of a data set."""
-        return cls(max_bytes=dataset.max_bytes, max_pixels=dataset.max_pixels, reduced=dataset.reduced_decoding)
+        return cls(
+            max_bytes=dataset.max_bytes,
+            max_pixels=dataset.max_pixels,
+            frames=dataset.frames,
+            reduced=dataset.reduced_decoding,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +62,28 @@ class Prepared:
     Attributes:
         sha256: of the original bytes; None where there are none.
         width, height: of the original in pixels, after orientation; None where the image was not decoded.
-        has_more: whether the file holds further frames or pages, which are not judged.
+        frame_count: how many frames or pages the file holds.
+        frames: numbers of those that are judged, from 0; None for a picture that has but one.
         failure: why this image cannot be asked about at all; then there are no payloads.
-        payloads: one for each question, in their order; a `Failure` where only this question cannot be asked.
+        payloads: for each question, in their order, one for each judged frame; a `Failure` where only this question
+            cannot be asked.
         decode_seconds, render_seconds: what decoding, and rendering for all questions took.
     """
 
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
-    has_more: bool = False
+    frame_count: int = 1
+    frames: tuple[int, ...] | None = None
     failure: Failure | None = None
-    payloads: tuple[Payload | Failure, ...] = ()
+    payloads: tuple[tuple[Payload | Failure, ...], ...] = ()
     decode_seconds: float = field(default=0.0, compare=False)
     render_seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all payloads."""
+        return sum(one.nbytes for payloads in self.payloads for one in payloads if isinstance(one, Payload))
 
 
 def digest_of(sample: Sample) -> str | None:
@@ -85,27 +103,36 @@ def prepare(
         return Prepared(failure=Failure(status=Status.MISSING_IMAGE, detail="the sample has no image"))
     try:
         needed = renderer.needed if limits.reduced else None
-        decoded = decode(sample.image, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, needed=needed)
+        bounds = {"max_bytes": limits.max_bytes, "max_pixels": limits.max_pixels}
+        decoded = decode(sample.image, **bounds, frames=limits.frames, needed=needed)
     except ImageRefused as refused:
         return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
     decoded_at = perf_counter()
-    payloads = tuple(_render(decoded, sha256, question, renderer) for question in questions)
+    # Rendered picture by picture: a renderer shares what it made of the last one between questions.
+    rendered = [[_render(*frame, question, renderer) for question in questions] for frame in _frames(decoded, sha256)]
     return Prepared(
         sha256=sha256,
         width=decoded.width,
         height=decoded.height,
-        has_more=decoded.has_more,
-        payloads=payloads,
+        frame_count=decoded.frame_count,
+        frames=None if decoded.frame_count == 1 else tuple(frame.number for frame in decoded.frames),
+        payloads=tuple(zip(*rendered, strict=True)),
         decode_seconds=decoded_at - started,
         render_seconds=perf_counter() - decoded_at,
     )
 
 
-def _render(decoded: Decoded, sha256: str, question: Question | Unaskable, renderer: Renderer) -> Payload | Failure:
+def _frames(decoded: Decoded, sha256: str) -> Iterator[tuple[Image, str]]:
+    """Each judged frame, and a digest to know it by: the first is the picture itself."""
+    for frame in decoded.frames:
+        yield frame.image, sha256 if frame.number == 0 else sha256_of(f"{sha256}/{frame.number}".encode())
+
+
+def _render(image: Image, sha256: str, question: Question | Unaskable, renderer: Renderer) -> Payload | Failure:
     if isinstance(question, Unaskable):
         return question.failure
     try:
-        return renderer.render(decoded.image, sha256, question)
+        return renderer.render(image, sha256, question)
     except RequestRejected as error:
         return Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
 from curate.annotation.duplicates import DuplicateIndex
-from curate.core.types import Annotation, Damage, Rating, ShardRef
+from curate.core.types import Annotation, Damage, PassedOver, Rating, Sample, ShardRef
 from curate.runs.claims import ClaimLost
 from curate.runs.commits import Commit, annotation_name, commit_name, read_commit
 from curate.runs.journal import Journal, read_rows
@@ -18,7 +18,7 @@ from curate.runs.reopening import kept_name
 from curate.runs.results import Holder, believe_or_delete
 from curate.storage.store import Store
 
-_COUNTED = ["status", "rating", "category", "reused_from", "prompt_tokens", "cached_tokens", "output_tokens"]
+_COUNTED = ["index", "status", "rating", "category", "reused_from", "prompt_tokens", "cached_tokens", "output_tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +46,24 @@ class ShardWriter:
         generation = store.read(self._kept_name) if store.exists(self._kept_name) else b""
         checkpoint = f"{identity.fingerprint}/{identity.version}/{hashlib.sha256(generation).hexdigest()}"
         self.journal = Journal(store, policy, shard.id, checkpoint, identity.metadata())
-        self.start = self.journal.next_index
+        self.start = self.journal.next_row
         self.duplicates = DuplicateIndex(self.journal.rows())
         self._kept = self._keep() if generation else iter(())
         self._next_kept = next(self._kept, None)
 
-    def kept(self, index: int) -> Annotation | None:
-        """The row that an earlier run gave sample `index`, where it is not to be judged again; ask in order."""
-        while self._next_kept is not None and self._next_kept.index < index:
+    def kept(self, sample: Sample) -> Annotation | None:
+        """The row that an earlier run gave a picture, where it is not to be judged again; ask in order."""
+        while self._next_kept is not None and self._next_kept.index < sample.index:
             self._next_kept = next(self._kept, None)
         row = self._next_kept
-        return row if row is not None and row.index == index else None
+        if row is None or not _is_of(row, sample):
+            return None
+        self._next_kept = next(self._kept, None)
+        return row
 
-    def publish(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
+    def publish(
+        self, damage: Damage | None, passed_over: Mapping[str, PassedOver], worker: str, seconds: float
+    ) -> Commit:
         """Publish the annotation file, commit it, and delete what led to it.
 
         The commit is made from the file that stands, which may be another worker's if it is of the same identity. Where
@@ -69,7 +74,7 @@ class ShardWriter:
         """
         held = Holder(store=self._store, shard=self._shard.id, worker=worker)
         try:
-            commit = self._published(held, damage, seconds)
+            commit = self._published(held, damage, passed_over, seconds)
         except (FileNotFoundError, ClaimLost):
             if not self._store.exists(commit_name(self.policy, self._shard.id)):
                 held.check()
@@ -79,13 +84,15 @@ class ShardWriter:
         self._store.delete(self._kept_name)
         return commit
 
-    def _published(self, held: Holder, damage: Damage | None, seconds: float) -> Commit:
+    def _published(
+        self, held: Holder, damage: Damage | None, passed_over: Mapping[str, PassedOver], seconds: float
+    ) -> Commit:
         """The commit of the annotation file that stands, and is of this identity."""
         held.check()
         self.journal.publish()
         while not believe_or_delete(held, self.policy, self.identity.metadata()):
             self.journal.publish()
-        commit = self._commit(damage, held.worker, seconds)
+        commit = self._commit(damage, passed_over, held.worker, seconds)
         held.check()
         name = commit_name(commit.policy, commit.shard)
         if not self._store.create(name, commit.to_json()):
@@ -99,7 +106,9 @@ class ShardWriter:
     def _keep(self) -> Iterator[Annotation]:
         return read_rows(self._store.open(self._kept_name))
 
-    def _commit(self, damage: Damage | None, worker: str, seconds: float) -> Commit:
+    def _commit(
+        self, damage: Damage | None, passed_over: Mapping[str, PassedOver], worker: str, seconds: float
+    ) -> Commit:
         name = annotation_name(self.policy, self._shard.id)
         with self._store.open(name) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -114,6 +123,8 @@ class ShardWriter:
             fingerprint=self.identity.fingerprint,
             plan_hash=self.identity.plan_hash,
             rows=table.num_rows,
+            samples=len(set(rows["index"])),
+            passed_over=passed_over,
             statuses=_counts(rows["status"]),
             ratings=_counts(r for r in rows["rating"] if r),
             categories=_counts(unsafe),
@@ -126,6 +137,12 @@ class ShardWriter:
             reused=sum(origin is not None for origin in rows["reused_from"]),
             tokens={n.removesuffix("_tokens"): sum(v or 0 for v in rows[n]) for n in _COUNTED if n.endswith("_tokens")},
         )
+
+
+def _is_of(row: Annotation, sample: Sample) -> bool:
+    """Rows of earlier versions do not say which picture of a sample they are of: there they are of the first."""
+    same = row.image_name == sample.part or (row.image_name is None and sample.picture == 0)
+    return row.index == sample.index and same
 
 
 def _counts(values: Iterator[str] | list[str]) -> dict[str, int]:

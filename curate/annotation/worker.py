@@ -131,7 +131,9 @@ class Worker:
             await asyncio.to_thread(clear_failure, self._context.store, shard.id)
         else:
             reason = f"breaks off after {damage.index} samples: {damage.reason}"
-            failure = ShardFailure(shard=shard.id, url=shard.url, reason=reason, judged=True, version=version)
+            failure = ShardFailure(
+                shard=shard.id, url=shard.url, reason=reason, judged=True, version=version, samples=damage.index
+            )
             await self._note(failure)
 
     async def _note(self, failure: ShardFailure) -> None:

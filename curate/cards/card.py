@@ -33,8 +33,10 @@ from curate.runs.compaction.index import Index, is_of, read_indexes
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
+from curate.sources.passed_over import MENDS, together
 from curate.storage.store import Store
 
+_NUMBERS = pa.list_(pa.int32())
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
 
 _FENCE = "---\n"
@@ -76,12 +78,22 @@ def publish_cards(
     facts |= {"policies": [_policy(policies[name], of) for name, of in commits.items() if name in policies]}
     facts |= {"calibration": settings.calibration}
     facts |= {"own": _own_policies(store, dataset, commits)}
+    facts |= {"passed_over": _passed_over(commits)}
     own = {}
     if FORMATS[settings.write].own_card:
         own = {f"splits/{split}/{CARD}": _tar_card(split, result, facts) for split in _there(result)}
     for name, text in (own | {CARD: _main_card(store, settings, commits, result, facts)}).items():
         replace_if_changed(store, name, text.encode())
     return [*own, CARD]
+
+
+def _passed_over(commits: Commits) -> list[dict[str, Any]]:
+    """What in the sources is no part of any sample; the same under every policy."""
+    found = together(commit.passed_over for commit in next(iter(commits.values()), {}).values())
+    return [
+        {"reason": reason, "count": one.count, "first": one.first, "mend": MENDS.get(reason, "")}
+        for reason, one in found.items()
+    ]
 
 
 def point_to_rows(store: Store, policy: str, commits: Mapping[str, Commit], index: Index) -> None:
@@ -140,7 +152,12 @@ def _tar_card(split: str, result: FilterResult, facts: Mapping[str, Any]) -> str
 
 def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
     """One configuration for all rows, and where there are several policies one for each."""
-    features = [{"name": field.name, "dtype": _KINDS[field.type]} for field in SCHEMA]
+    features = [
+        {"name": field.name, "list": "int32"}
+        if field.type == _NUMBERS
+        else {"name": field.name, "dtype": _KINDS[field.type]}
+        for field in SCHEMA
+    ]
     names = {"annotations": list(commits)}
     if len(commits) > 1:
         names |= {f"annotations-{policy}": [policy] for policy in commits}

@@ -68,27 +68,36 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One sample as it stands in the source.
+    """One picture as it stands in the source, and what comes with it: of most samples, the whole of it.
+
+    A sample of several pictures comes as several of these, one behind the other, with one key and one index. The first
+    carries the sample: its sidecar holds whatever is not its own image, the further pictures too. These carry nothing
+    but themselves.
 
     Attributes:
         key: the sample's key as in the source; may repeat.
-        index: position in its shard, from 0; (shard, index) is unique.
+        index: position of the sample in its shard, from 0; (shard, index) is unique among samples.
+        picture: number of the picture in its sample, from 0.
         image: the original bytes, never re-encoded; None where there are none.
         image_name: what the source calls the image (member name, path); "" where it has no name.
         image_at: how many of the sidecar's entries stand before the image in the source.
-        sidecar: everything else of the sample, exact bytes by name, in the order of the source.
+        part: which of the sample's pictures this is, as `dataset.image` names them: the suffix of a member or file, a
+            column ("images[3]" in a list); None where there is none.
+        sidecar: everything else of the sample, exact bytes by name, in the order of the source; of the first picture.
         meta: the sidecar as a person reads it (caption, url, ...); JSON-serialisable.
         failure: what the source itself found wrong, e.g. an image too large to hold.
         sha256: of the image's bytes where it is known already, as it is of one that is there but too large to hold
             (`image` is None then); else None.
-        unjudged: what else there is to see in the sample, and is not judged, in words; None where there is nothing.
+        unjudged: what else there is to see in the sample, and is not to be judged, in words; None for nothing.
     """
 
     key: str
     index: int
     image: bytes | None
+    picture: int = 0
     image_name: str = ""
     image_at: int = 0
+    part: str | None = None
     sidecar: Mapping[str, bytes] = field(default_factory=dict)
     meta: Mapping[str, object] = field(default_factory=dict)
     failure: Failure | None = None
@@ -166,13 +175,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """A sample's one fate under one policy: one row of annotations/. See `curate.runs.annotation_table.SCHEMA`."""
+    """A picture's one fate under one policy: one row of annotations/. See `curate.runs.annotation_table.SCHEMA`."""
 
     key: str
     shard: str
     index: int
     policy: str
     status: Status
+    image_name: str | None = None
     sha256: str | None = None
     rating: Rating | None = None
     category: str | None = None
@@ -181,6 +191,7 @@ class Annotation:
     p_unsafe: float | None = None
     label_mass: float | None = None
     detail: str | None = None
+    frames: tuple[int, ...] | None = None
     width: int | None = None
     height: int | None = None
     reused_from: str | None = None
@@ -196,3 +207,11 @@ class Damage:
 
     index: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """What of a source is no part of any sample, for one reason: how many there are, and the name of the first."""
+
+    count: int
+    first: str

@@ -17,6 +17,8 @@ from curate.runs.commits import finished
 from curate.runs.plan import Plan, plan_of
 from curate.settings.dataset import DatasetSettings
 from curate.settings.run import Settings
+from curate.sources.folder import FolderSource
+from curate.sources.passed_over import Note, ignored
 from curate.sources.registry import source_for
 from curate.storage.factory import open_store
 from curate.telemetry.metrics_files import read_metrics, setup_of
@@ -73,9 +75,9 @@ def probe(settings: Settings, count: int) -> ObservedCost:
     return replace(found, startup=before + found.startup, engines=engines)
 
 
-def estimate(settings: Settings, plan: Plan, found: ObservedCost) -> Estimate:
-    """Extrapolate `found` to what is left of `plan`."""
-    samples, exact = count_samples(plan, settings.dataset)
+def estimate(settings: Settings, plan: Plan, found: ObservedCost, note: Note = ignored) -> Estimate:
+    """Extrapolate `found` to what is left of `plan`; `note` as in `count_samples`."""
+    samples, exact = count_samples(plan, settings.dataset, note)
     unfinished = _unfinished(settings, plan)
     left = samples if len(unfinished.shards) == len(plan.shards) else count_samples(unfinished, settings.dataset)[0]
     engines = max(1, min(settings.job.tasks * found.engines, len(unfinished.shards)))
@@ -99,16 +101,20 @@ def _unfinished(settings: Settings, plan: Plan) -> Plan:
     return plan_of([shard for shard in plan.shards if shard.id not in done], plan.limit)
 
 
-def count_samples(plan: Plan, dataset: DatasetSettings) -> tuple[int, bool]:
+def count_samples(plan: Plan, dataset: DatasetSettings, note: Note = ignored) -> tuple[int, bool]:
     """Number of samples of a plan, and whether that is exact.
 
     Shards of unknown length are counted (headers only) where they are few; else some of them are, spread over the plan,
-    and the bytes a sample takes in them are held against the bytes of the rest.
+    and the bytes a sample takes in them are held against the bytes of the rest. What is no part of any sample is noted,
+    as far as shards are counted; of folders, all of it.
     """
     lengths = {s.id: s.samples if s.take is None else s.take for s in plan.shards}
     unknown = [s for s in plan.shards if lengths[s.id] is None]
     counted = unknown[:: max(1, len(unknown) // COUNTED_SHARDS)]
-    lengths |= {s.id: source_for(s.format).count(s, dataset, sys.maxsize) for s in counted}
+    lengths |= {s.id: source_for(s.format).count(s, dataset, sys.maxsize, note) for s in counted}
+    for shard in plan.shards:
+        if shard.format == FolderSource.format:  # listed already
+            source_for(shard.format).count(shard, dataset, 0, note)
     rest = sum(s.bytes or 0 for s in plan.shards if lengths[s.id] is None)
     known = sum(n for n in lengths.values() if n is not None)
     if not rest:

@@ -11,6 +11,7 @@ from curate.core.errors import InputError
 from curate.core.types import Status
 from curate.evaluation import labels
 from curate.evaluation.files import read_table, with_columns_of
+from curate.runs.annotation_table import of_samples, scanned
 from curate.runs.commits import Commit, read_commits
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.storage.factory import is_url, open_store
@@ -65,7 +66,7 @@ def read_predictions(place: str, policy: str | None = None) -> pl.DataFrame:
 
 
 def _read_run(place: str) -> pl.DataFrame:
-    """Rows of every committed shard of every policy."""
+    """Rows of every committed shard of every policy; of a sample with several pictures that of the strictest."""
     store = open_store(place)
     commits = [commit for policy in store.folders("commits") for commit in read_commits(store, policy)]
     if not commits:
@@ -76,7 +77,9 @@ def _read_run(place: str) -> pl.DataFrame:
 
 def _read_shard(files: AnnotationFiles, commit: Commit) -> pl.DataFrame:
     with files.local(commit) as path:
-        return read_table(path, ALIASES, tuple(ALIASES), ".parquet")
+        if commit.rows == commit.sample_count:
+            return read_table(path, ALIASES, tuple(ALIASES), ".parquet")
+        return of_samples(scanned(path)).select(*ALIASES).collect()
 
 
 def _normalised(raw: pl.DataFrame, place: str) -> pl.DataFrame:

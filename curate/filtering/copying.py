@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, closing
+from itertools import groupby
+from operator import itemgetter
 
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Sample, ShardRef
@@ -12,6 +14,7 @@ from curate.filtering.counts import Counts
 from curate.filtering.decide import SCHEMA
 from curate.filtering.decisions import Decision, Row, to_decisions
 from curate.filtering.removals import Removals
+from curate.filtering.rules import CLEAN
 from curate.filtering.stage import Progress, Stage
 from curate.filtering.writer import SplitWriter
 from curate.settings.dataset import DatasetSettings
@@ -43,9 +46,10 @@ def copy_shard(
     names = {part: stage.file(part, shard.id) for part in sorted(counted.parts())}
     missing = {part: name for part, name in names.items() if name not in present}
     if missing:
-        decisions = to_decisions(stage.decisions(shard.id, SCHEMA.names()))
-        rows = joined(shard, sources[shard.format], stage.dataset, decisions)
-        write_files(stage, _counted(rows, progress), missing)
+        frames, digests = stage.decisions(shard.id, SCHEMA.names()), stage.digests(shard.id)
+        with closing(frames), closing(digests):
+            rows = joined(shard, sources[shard.format], stage.dataset, to_decisions(frames), digests)
+            write_files(stage, _counted(rows, progress), missing)
     else:
         progress(counted.rows)
     return counted
@@ -70,8 +74,14 @@ def write_files(stage: Stage, rows: Iterable[Row], names: Mapping[str, str]) -> 
             stage.store.publish(scratches[part], name)
 
 
-def joined(shard: ShardRef, source: Source, dataset: DatasetSettings, decisions: Iterable[Decision]) -> Iterator[Row]:
-    """Each decision with its sample, in order.
+def joined(
+    shard: ShardRef,
+    source: Source,
+    dataset: DatasetSettings,
+    decisions: Iterable[Decision],
+    digests: Iterable[tuple[int, str | None]],
+) -> Iterator[Row]:
+    """Each decision with its sample, in order, every picture of which is held against the one that was judged.
 
     What the shard holds beyond the last decision was not judged (the shard broke off there, or `dataset.limit` cut
     it) and is not read.
@@ -80,10 +90,12 @@ def joined(shard: ShardRef, source: Source, dataset: DatasetSettings, decisions:
         InputError: the shard is not the one that was judged.
         ShardUnreadable: it cannot be read as far as it was judged.
     """
-    samples = source.samples(shard, unlimited(dataset))
-    for decision in decisions:
-        sample = _next(samples, shard, decision)
-        if (sample.index, sample.key, _digest(sample)) != (decision.index, decision.key, decision.sha256):
+    source_samples = _SampleBySample(source.samples(shard, unlimited(dataset)))
+    judged = groupby(digests, key=itemgetter(0))
+    for decision, (_, rows) in zip(decisions, judged, strict=True):
+        sample, found = _next(source_samples, shard, decision)
+        same = (sample.index, sample.key) == (decision.index, decision.key)
+        if not (same and _are_those_judged(found, [digest for _, digest in rows], decision)):
             raise _changed(shard, decision, "is not the one that was judged")
         yield Row(decision=decision, sample=sample)
 
@@ -111,9 +123,51 @@ def _distribute(rows: Iterable[Row], writers: Mapping[str, SplitWriter]) -> None
         writer.close()
 
 
-def _next(samples: Iterator[Sample], shard: ShardRef, decision: Decision) -> Sample:
+class _SampleBySample:
+    """A source's samples, each with the digests of all its pictures; what breaks off behind one is told at the next."""
+
+    def __init__(self, pictures: Iterator[Sample]) -> None:
+        self._pictures = pictures
+        self._ahead: Sample | None = None
+        self._broken: ShardBroken | None = None
+
+    def take(self) -> tuple[Sample, list[str | None]] | None:
+        """The next; None at the end.
+
+        Raises:
+            ShardBroken: there is none, because the shard breaks off.
+        """
+        self._look_ahead()
+        if self._broken is not None:
+            raise self._broken
+        if self._ahead is None:
+            return None
+        first, digests = self._ahead, []
+        while self._ahead is not None and self._ahead.index == first.index:
+            digests.append(_digest(self._ahead))
+            self._ahead = None
+            self._look_ahead()
+        return first, digests
+
+    def _look_ahead(self) -> None:
+        if self._ahead is None and self._broken is None:
+            try:
+                self._ahead = next(self._pictures, None)
+            except ShardBroken as error:
+                self._broken = error
+
+
+def _are_those_judged(found: Sequence[str | None], judged: Sequence[str | None], decision: Decision) -> bool:
+    """Whether a sample's pictures are those that were judged.
+
+    Runs of earlier versions have judged but the first; where there were more, the sample is in no split but `review`.
+    """
+    return found == judged or (len(judged) == 1 and found[:1] == judged and decision.split != CLEAN)
+
+
+def _next(samples: _SampleBySample, shard: ShardRef, decision: Decision) -> tuple[Sample, list[str | None]]:
     try:
-        sample = next(samples, None)
+        sample = samples.take()
     except ShardBroken as error:
         raise ShardUnreadable(
             f"shard {shard.id} ({shard.url}): breaks off before key {decision.key!r}, which was judged: {error}"
@@ -124,7 +178,7 @@ def _next(samples: Iterator[Sample], shard: ShardRef, decision: Decision) -> Sam
 
 
 def _digest(sample: Sample) -> str | None:
-    return None if sample.image is None else hashlib.sha256(sample.image).hexdigest()
+    return sample.sha256 if sample.image is None else hashlib.sha256(sample.image).hexdigest()
 
 
 def _changed(shard: ShardRef, decision: Decision, what: str) -> InputError:

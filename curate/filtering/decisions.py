@@ -17,6 +17,7 @@ class Decision:
     key: str
     shard: str
     index: int
+    image_name: str | None
     sha256: str | None
     status: str
     rating: str | None

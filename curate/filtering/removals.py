@@ -16,7 +16,7 @@ from curate.filtering.rules import CLEAN
 from curate.filtering.table_files import sink, spill
 from curate.settings.dataset import DatasetSettings
 
-_COLUMNS = ["key", "shard", "index", "sha256", "split", "reason"]
+_COLUMNS = ["key", "shard", "index", "image_name", "sha256", "split", "reason"]
 _COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe", "p_calibrated"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from curate.filtering.thresholds import check_thresholds
 from curate.filtering.writer import Format
 from curate.judges.row_policies import codes_of, read_policies
 from curate.policies.policy import Policy
+from curate.runs.annotation_table import scanned
 from curate.runs.commits import Commit, commits_by_shard
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.settings.dataset import DatasetSettings
@@ -61,7 +62,7 @@ class Stage:
         """A shard's annotation rows by policy, to be read inside the context."""
         with ExitStack() as files:
             paths = {policy: files.enter_context(self.files.local(of[shard])) for policy, of in self.commits.items()}
-            yield {policy: pl.scan_parquet(path) for policy, path in paths.items()}
+            yield {policy: scanned(path) for policy, path in paths.items()}
 
     @property
     def short_columns(self) -> list[str]:
@@ -69,11 +70,20 @@ class Stage:
         long = {"rationale"} if self.dataset.label else {"rationale", "meta"}
         return [name for name in SCHEMA.names() if name not in long]
 
-    def decisions(self, shard: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    def decisions(self, shard: str, columns: Sequence[str]) -> Generator[pl.DataFrame, None, None]:
         """What becomes of a shard's samples, in order, a window of rows at a time; see `decide_windows`."""
-        rows = max(commits[shard].rows for commits in self.commits.values())
+        of = [commits[shard] for commits in self.commits.values()]
+        samples = max(commit.sample_count for commit in of)
+        single = all(commit.rows == commit.sample_count for commit in of)
         with self.annotations(shard) as annotations:
-            yield from decide_windows(annotations, rows, self.rules, self.settings, columns)
+            yield from decide_windows(annotations, samples, self.rules, self.settings, columns, single=single)
+
+    def digests(self, shard: str) -> Generator[tuple[int, str | None], None, None]:
+        """Index and SHA-256 of every picture of a shard that was judged, in order."""
+        with self.annotations(shard) as annotations:
+            rows = next(iter(annotations.values())).select("index", "sha256")
+            for batch in rows.collect_batches(maintain_order=True):
+                yield from batch.iter_rows()
 
     def file(self, part: str, shard: str) -> str:
         """Name of a shard's file in `part`."""

@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         pa.field("key", pa.string()),
         pa.field("shard", pa.string()),
         pa.field("index", pa.int64()),
+        pa.field("image_name", pa.string()),
         pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
         *(pa.field(name, pa.string()) for name in _STRINGS),
         pa.field("p_unsafe", pa.float32()),

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from curate.core.types import Sample
 from curate.filtering.decisions import Row
 from curate.filtering.writer import Format
-from curate.images.decoding import sniff_format
+from curate.images.formats import sniff_format
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.sources.names import to_bytes, to_text

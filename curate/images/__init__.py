@@ -5,11 +5,16 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 
 | module | does |
 |---|---|
+| formats | told by the first bytes, and who decodes each |
+| jxl_header | size of a JPEG XL, before all of it is decoded |
 | decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
+| frames | which frames of an animation are judged |
 | jpeg_reduction | how far a JPEG may be reduced while it is decoded |
 """
 
 __all__ = (
     "decoding",
+    "formats",
+    "frames",
     "jpeg_reduction",
 )

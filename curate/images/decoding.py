@@ -1,7 +1,7 @@
 """Bytes to an upright 8-bit RGB picture, or the reason why not.
 
 Plugins of Pillow are opened one by one by the file's magic bytes rather than through `Image.open`, so that only the
-six formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
+formats we read are ever tried and our limit on pixels stands in for Pillow's without touching its global. Pillow
 keeps a ceiling of its own (2 x `Image.MAX_IMAGE_PIXELS`, 178 megapixels) inside its GIF, TIFF and WebP plugins; a
 picture above it is refused as `too_many_pixels` even where `max_pixels` is higher.
 
@@ -18,43 +18,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.Image import Transpose
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from curate.core.types import Failure, Status
+from curate.images.formats import FORMATS, name_of, sniff_format
+from curate.images.frames import FIRST, Frames, chosen
 from curate.images.jpeg_reduction import Needed
-
-_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
-    "jpg": JpegImageFile,
-    "png": PngImageFile,
-    "webp": WebPImageFile,
-    "gif": GifImageFile,
-    "bmp": BmpImageFile,
-    "tif": TiffImageFile,
-}
-
-_MAGIC = {
-    "jpg": (b"\xff\xd8\xff",),
-    "png": (b"\x89PNG\r\n\x1a\n",),
-    "gif": (b"GIF87a", b"GIF89a"),
-    "tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-}
-
-_OTHERS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\x0cjP  \r\n\x87\n", b"8BPS")
-"""JPEG XL, bare and in its container; JPEG 2000; Photoshop."""
-
-_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
-"""AVIF and HEIC."""
+from curate.images.jxl_header import read_header
 
 _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
-
-_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-"""Sizes of the header behind "BM", two letters that any text may start with."""
 
 # What Pillow's plugins raise on broken files while they open and load. The first five came out of half a million
 # mutated files of all six formats (tests/images/test_decoding.py keeps looking), the others were read in the plugins'
@@ -71,6 +46,7 @@ _BROKEN = (
     EOFError,  # no first frame
     MemoryError,  # sizes that no allocator grants
     struct.error,  # headers cut off
+    RuntimeError,  # libjxl's word for broken data
     zlib.error,  # compressed PNG chunks
 )
 
@@ -105,17 +81,31 @@ class ImageRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame or page: an upright RGB image without metadata, and its number in the file, from 0."""
+
+    number: int
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """An upright RGB image without metadata; width and height in pixels, of the original after orientation.
+    """A picture; width and height in pixels, of the first frame of the original after orientation.
 
     Attributes:
-        has_more: whether the file holds further frames or pages.
+        frames: those that were asked for, in their order.
+        frame_count: how many frames or pages the file holds.
     """
 
-    image: Image.Image
+    frames: tuple[Frame, ...]
     width: int
     height: int
-    has_more: bool = False
+    frame_count: int = 1
+
+    @property
+    def image(self) -> Image.Image:
+        """The first of the frames."""
+        return self.frames[0].image
 
 
 def sha256_of(image: bytes) -> str:
@@ -123,32 +113,16 @@ def sha256_of(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
-def sniff_format(image: bytes) -> str | None:
-    """File extension ("jpg", "png", "webp", "gif", "bmp", "tif") by magic bytes; None if it is none of them."""
-    for extension, magics in _MAGIC.items():
-        if image.startswith(magics):
-            return extension
-    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
-        return "webp"
-    if image[:2] == b"BM" and int.from_bytes(image[14:18], "little") in _BMP_HEADER_SIZES:
-        return "bmp"
-    return None
-
-
-def looks_like_a_picture(data: bytes) -> bool:
-    """Whether bytes are a picture by their beginning, of a format that is decoded or of another that people look at."""
-    return (
-        sniff_format(data) is not None or data.startswith(_OTHERS) or (data[4:8] == b"ftyp" and data[8:12] in _BRANDS)
-    )
-
-
-def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | None = None) -> Decoded:
-    """Decode a picture fully: first frame, EXIF orientation applied, alpha over white, 8-bit RGB.
+def decode(
+    image: bytes, *, max_bytes: int, max_pixels: int, frames: Frames = FIRST, needed: Needed | None = None
+) -> Decoded:
+    """Decode a picture fully: EXIF orientation applied, alpha over white, 8-bit RGB.
 
     Args:
-        image: the original bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF.
+        image: the original bytes, of a format that is read.
         max_bytes: more bytes than this are refused unread.
-        max_pixels: more pixels than this, as the header declares them, are refused before decoding.
+        max_pixels: more pixels than this, as the header declares them, are refused before decoding; for each frame.
+        frames: which are wanted, of a file that holds several.
         needed: a JPEG may be decoded smaller, as long as it keeps this; None decodes all pixels.
 
     Raises:
@@ -158,16 +132,44 @@ def decode(image: bytes, *, max_bytes: int, max_pixels: int, needed: Needed | No
         raise _refusal(Status.UNDECODABLE, "empty file")
     if len(image) > max_bytes:
         raise _refusal(Status.TOO_MANY_BYTES, f"{len(image)} bytes, limit {max_bytes}")
-    extension = sniff_format(image)
-    if extension is None:
-        raise _refusal(Status.UNSUPPORTED_FORMAT, f"no JPEG, PNG, WebP, GIF, BMP or TIFF: starts with {image[:12]!r}")
-    picture, (width, height) = _load(_PLUGINS[extension], image, max_pixels, needed)
-    orientation, has_more = _orientation(picture), _has_more(picture)
-    rgb = _upright(_to_rgb(picture), orientation)
-    rgb.info.clear()
+    plugin = _plugin(image)
+    if sniff_format(image) == "jxl":
+        _check_jxl(image, max_pixels)
+    picture, (width, height) = _load(plugin, image, max_pixels, needed)
+    orientation = _orientation(picture)
+    first = _rgb(picture, orientation)
+    count = _frame_count(picture)
+    numbers = chosen(frames, count, width * height)
+    others = {n: _rgb(_at(picture, n, count, max_pixels), orientation) for n in numbers if n}
     if orientation in _TURNED:
         width, height = height, width
-    return Decoded(image=rgb, width=width, height=height, has_more=has_more)
+    found = tuple(Frame(number=n, image=others.get(n, first)) for n in numbers)
+    return Decoded(frames=found, width=width, height=height, frame_count=count)
+
+
+def _plugin(image: bytes) -> type[ImageFile.ImageFile]:
+    extension = sniff_format(image)
+    if extension is None:
+        known = name_of(image) or f"no picture: starts with {image[:12]!r}"
+        raise _refusal(Status.UNSUPPORTED_FORMAT, f"{known}; read are {', '.join(f.name for f in FORMATS.values())}")
+    form = FORMATS[extension]
+    try:
+        return form.load()
+    except ImportError as error:
+        raise _refusal(
+            Status.UNSUPPORTED_FORMAT, f"{form.name}, which takes {form.package} (extra `images`)"
+        ) from error
+
+
+def _check_jxl(image: bytes, max_pixels: int) -> None:
+    """Its library decodes all there is when it opens a file, and shows no frame but the first."""
+    try:
+        header = read_header(image)
+    except ValueError as error:
+        raise _refusal(Status.UNDECODABLE, f"JPEG XL: {error}") from error
+    _check_size(header.width, header.height, max_pixels)
+    if header.animated:
+        raise _refusal(Status.UNSUPPORTED_FORMAT, "JPEG XL with several frames, of which only the first can be decoded")
 
 
 def _refusal(status: Status, detail: str) -> ImageRefused:
@@ -230,6 +232,10 @@ def _check_pixels(picture: ImageFile.ImageFile, max_pixels: int) -> None:
         # A tile may be declared larger than the image it belongs to, and is allocated as a whole.
         width = max(width, _tag(picture, ExifTags.Base.TileWidth))
         height = max(height, _tag(picture, ExifTags.Base.TileLength))
+    _check_size(width, height, max_pixels)
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise _refusal(Status.TOO_MANY_PIXELS, f"{width} x {height} pixels, limit {max_pixels}")
 
@@ -250,8 +256,11 @@ def _tag(picture: TiffImageFile, tag: int) -> int:
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
-    """EXIF orientation, 1 (upright) where the EXIF block is missing or broken. Pillow has turned TIFFs already."""
-    if isinstance(picture, TiffImageFile):
+    """EXIF orientation, 1 (upright) where the EXIF block is missing or broken.
+
+    TIFFs and HEICs are turned already; in a JPEG XL the code stream decides, and EXIF does not.
+    """
+    if isinstance(picture, TiffImageFile) or picture.format in ("HEIF", "JXL"):
         return 1
     try:
         value = picture.getexif().get(ExifTags.Base.Orientation, 1)
@@ -260,12 +269,32 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _has_more(picture: ImageFile.ImageFile) -> bool:
-    """Whether there is anything behind the first frame, be it damaged."""
+def _frame_count(picture: ImageFile.ImageFile) -> int:
+    """Frames or pages in the file. A damaged one whose frames cannot be counted is none that could be judged."""
     try:
-        return bool(getattr(picture, "is_animated", False))
-    except _BROKEN:
-        return True
+        return int(getattr(picture, "n_frames", 1))
+    except _BROKEN as error:
+        raise _refusal(Status.UNDECODABLE, f"its frames cannot be counted: {type(error).__name__}: {error}") from error
+
+
+def _at(picture: ImageFile.ImageFile, number: int, count: int, max_pixels: int) -> ImageFile.ImageFile:
+    """The picture moved to a frame that is not the first, and decoded; to be asked for in ascending order."""
+    try:
+        picture.seek(number)
+        _check_pixels(picture, max_pixels)
+        picture.load()
+    except Image.DecompressionBombError as error:
+        raise _refusal(Status.TOO_MANY_PIXELS, str(error)) from error
+    except _BROKEN as error:
+        what = f"frame {number} of {count}: {type(error).__name__}: {error}"
+        raise _refusal(Status.UNDECODABLE, what) from error
+    return picture
+
+
+def _rgb(picture: ImageFile.ImageFile, orientation: int) -> Image.Image:
+    rgb = _upright(_to_rgb(picture), orientation)
+    rgb.info.clear()
+    return rgb
 
 
 def _upright(picture: Image.Image, orientation: int) -> Image.Image:

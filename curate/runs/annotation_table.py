@@ -6,12 +6,14 @@ strings, because `datasets` cannot load an Arrow dictionary type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 
-from curate.core.types import Annotation
+from curate.core.types import Annotation, Rating, Status
 
 SCHEMA_VERSION = 1
 
@@ -20,6 +22,7 @@ SCHEMA = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         pa.field("shard", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
+        pa.field("image_name", pa.string()),
         pa.field("sha256", pa.string()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("rating", pa.string()),
@@ -29,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("p_unsafe", pa.float32()),
         pa.field("label_mass", pa.float32()),
         pa.field("detail", pa.string()),
+        pa.field("frames", pa.list_(pa.int32())),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("policy", pa.string(), nullable=False),
@@ -40,6 +44,39 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of annotations/<policy>/<shard-id>.parquet, in order."""
+
+_POLARS_SCHEMA = pl.DataFrame(SCHEMA.empty_table()).schema
+
+_STRICTEST_FIRST = (
+    pl.col("status") == Status.LABELLED.value,
+    pl.col("rating") != Rating.UNSAFE.value,
+    -pl.col("p_unsafe").fill_null(0.0),
+)
+
+ADDED = ("image_name", "frames")
+"""Columns that files of earlier versions do not have; null there."""
+
+
+def completed(table: pa.Table, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """Rows of any version in `columns` of `SCHEMA`; the table's own metadata stay."""
+    if table.schema.names == list(columns):
+        return table
+    for name in (name for name in ADDED if name in columns and name not in table.schema.names):
+        table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, SCHEMA.field(name).type))
+    return table.select(list(columns))
+
+
+def of_samples(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """One row for each sample of a shard, in order: that of its strictest picture.
+
+    What was not judged stands above what is Unsafe, and that above what is Safe.
+    """
+    return rows.sort("index", *_STRICTEST_FIRST, maintain_order=True).unique("index", keep="first", maintain_order=True)
+
+
+def scanned(path: Path) -> pl.LazyFrame:
+    """The rows of an annotation file of any version, in the columns of `SCHEMA`."""
+    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert")
 
 
 def to_table(rows: Iterable[Annotation], metadata: Mapping[str, str] | None = None) -> pa.Table:

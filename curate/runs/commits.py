@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
-from curate.core.types import Damage
+from curate.core.types import Damage, PassedOver
 from curate.storage.store import Store
 
 
@@ -17,7 +17,9 @@ class Commit:
     Attributes:
         shard, policy: what is finished.
         fingerprint, plan_hash: what could change a row, and what the inputs were.
-        rows: number of rows, equal to the number of samples that were read.
+        rows: number of rows, equal to the number of pictures that were read, and of samples without any.
+        samples: that were read; None in commits of earlier versions, which have a row for each.
+        passed_over: what of the shard is no part of any sample, by reason.
         statuses, ratings, categories: counts; `categories` counts Unsafe rows by category code.
         sha256, file_bytes: of the annotation file.
         version: of the shard as it was read.
@@ -44,6 +46,13 @@ class Commit:
     seconds: float = 0.0
     tokens: Mapping[str, int] = field(default_factory=dict)
     reused: int = 0
+    samples: int | None = None
+    passed_over: Mapping[str, PassedOver] = field(default_factory=dict)
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples were read."""
+        return self.rows if self.samples is None else self.samples
 
     def to_json(self) -> bytes:
         """Readable JSON, one key a line."""
@@ -54,7 +63,8 @@ class Commit:
         """Read back what `to_json` wrote."""
         fields = json.loads(data)
         damage = fields.pop("damage")
-        return cls(damage=Damage(**damage) if damage else None, **fields)
+        passed_over = {reason: PassedOver(**found) for reason, found in fields.pop("passed_over", {}).items()}
+        return cls(damage=Damage(**damage) if damage else None, passed_over=passed_over, **fields)
 
 
 def annotation_name(policy: str, shard: str) -> str:

@@ -11,6 +11,7 @@ from itertools import permutations
 import polars as pl
 
 from curate.core.types import Rating
+from curate.runs.annotation_table import scanned
 from curate.runs.commits import Commit
 from curate.runs.compaction.reading import AnnotationFiles
 
@@ -22,7 +23,7 @@ WINDOW = 500_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """Samples that one policy finds Unsafe and another one Safe.
+    """Pictures that one policy finds Unsafe and another one Safe.
 
     Attributes:
         unsafe_under: the policy that finds them Unsafe.
@@ -76,9 +77,10 @@ def _windows(files: AnnotationFiles, commits: Sequence[Commit]) -> Iterator[pl.D
     with ExitStack() as opened:
         paths = [opened.enter_context(files.local(commit)) for commit in commits]
         for start in range(0, max(commit.rows for commit in commits), WINDOW):
-            joined = _columns(pl.scan_parquet(paths[0]), 0, start)
+            joined = _columns(scanned(paths[0]), 0, start)
             for number, path in enumerate(paths[1:], start=1):
-                joined = joined.join(_columns(pl.scan_parquet(path), number, start), on="index")
+                other = _columns(scanned(path), number, start)
+                joined = joined.join(other, on=["index", "image_name"], nulls_equal=True)
             differ = [pl.col("rating0") != pl.col(f"rating{number}") for number in range(1, len(paths))]
             # With three policies the second and the third may differ where the first has no label.
             differ += [pl.col("rating0").is_null()]
@@ -87,7 +89,9 @@ def _windows(files: AnnotationFiles, commits: Sequence[Commit]) -> Iterator[pl.D
 
 def _columns(rows: pl.LazyFrame, number: int, start: int) -> pl.LazyFrame:
     window = rows.filter(pl.col("index").is_between(start, start + WINDOW - 1))
-    return window.select("index", *(pl.col(name).alias(f"{name}{number}") for name in ("rating", "category")))
+    return window.select(
+        "index", "image_name", *(pl.col(name).alias(f"{name}{number}") for name in ("rating", "category"))
+    )
 
 
 def _counted(rows: pl.DataFrame, policies: Sequence[str], unsafe: str, safe: str | None) -> dict[str, int]:

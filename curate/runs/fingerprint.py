@@ -19,6 +19,9 @@ from curate.settings.model import ModelSettings
 _DATASET = ("image", "max_bytes", "max_pixels", "reduced_decoding")
 """Settings of the data set that can change a row."""
 
+_OPTIONAL = ("outside_links", "frames", "suffix_from")
+"""More of them, which are no part where they have their default."""
+
 
 LATER = ("engine.args", "engine.server", "dataset.key")
 """Parts that runs begun before they counted have none of; what those were run with stands in their settings. They are
@@ -141,8 +144,8 @@ def fingerprint(
         **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }
-    if dataset.outside_links:  # runs made before it could be set have none of it
-        parts["dataset.outside_links"] = True
+    # Runs made before these could be set have none of them.
+    parts |= {f"dataset.{name}": getattr(dataset, name) for name in _OPTIONAL if not _is_default(dataset, name)}
     parts = json.loads(json.dumps(parts | later_parts(engine, dataset)))
     weights = [{}, {f"model.{name}": value for name, value in (sampled or {}).items()}]
     formats = [{}, {"model.dtype": "auto"}] if model.dtype == own_dtype else [{}]
@@ -179,6 +182,10 @@ def _without(parts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _without_later(fingerprint: Fingerprint) -> Fingerprint:
     return Fingerprint(digest=fingerprint.digest, parts=_without(fingerprint.parts, LATER))
+
+
+def _is_default(dataset: DatasetSettings, name: str) -> bool:
+    return bool(getattr(dataset, name) == DatasetSettings.model_fields[name].default)
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

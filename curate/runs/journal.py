@@ -1,6 +1,6 @@
 """A shard's rows on their way to the annotation file: checkpointed in parts, then published as one file.
 
-Rows are added in order of their index, so parts are ranges and resuming is going on after the last row of the last
+Rows are added in the order of the samples, so parts are ranges and resuming is going on after the last row of the last
 range. The final file is cut into row groups of a fixed size whatever the parts were, so that an interrupted shard ends
 in the same bytes as one that was not.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.core.types import Annotation, Rating, Status
-from curate.runs.annotation_table import SCHEMA, to_table
+from curate.runs.annotation_table import SCHEMA, completed, to_table
 from curate.runs.commits import annotation_name
 from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store
@@ -60,8 +60,8 @@ class Journal:
         self._flushed_at = time.monotonic()
 
     @property
-    def next_index(self) -> int:
-        """Index of the first sample that has no row yet."""
+    def next_row(self) -> int:
+        """Number of the first row that is not there yet, counted from 0 over the pictures of all samples."""
         return self._flushed + len(self._rows)
 
     def is_due(self, shards: int = 1) -> bool:
@@ -77,10 +77,10 @@ class Journal:
         for table in self._tables():
             yield from from_table(table)
 
-    def add(self, row: Annotation) -> None:
-        """Append the row of the next sample."""
-        if row.index != self.next_index:
-            raise AssertionError(f"row {row.index} added where {self.next_index} is due")
+    def add(self, number: int, row: Annotation) -> None:
+        """Append the row of the next picture; `number` says which it is."""
+        if number != self.next_row:
+            raise AssertionError(f"row {number} (index {row.index}) added where {self.next_row} is due")
         self._rows.append(row)
 
     def checkpoint(self) -> None:
@@ -88,7 +88,7 @@ class Journal:
         self._flushed_at = time.monotonic()
         if not self._rows:
             return
-        part = _Part(self._part_name(self._flushed, self.next_index), self._flushed, self.next_index)
+        part = _Part(self._part_name(self._flushed, self.next_row), self._flushed, self.next_row)
         with scratch_file(self._store) as scratch:
             pq.write_table(to_table(self._rows), scratch, compression="zstd")
             self._store.publish(scratch, part.name)
@@ -145,24 +145,28 @@ def write_rows(path: Path, tables: Iterator[pa.Table], metadata: Mapping[str, st
 
 def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:
     """The rows of an annotation file in order, streamed."""
-    names = [f.name for f in fields(Annotation)]
     with pq.ParquetFile(file) as table:
-        for batch in table.iter_batches(batch_size=1024, columns=names):
+        for batch in table.iter_batches(batch_size=1024):
             yield from from_table(batch)
 
 
 def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
-    """Annotation rows of an Arrow table in `SCHEMA`."""
+    """Annotation rows of an Arrow table in `SCHEMA`, or in that of an earlier version."""
     for row in table.to_pylist():
-        rating = Rating(row.pop("rating")) if row["rating"] else row.pop("rating")
-        yield Annotation(**{**row, "rating": rating, "status": Status(row["status"])})
+        rating, frames, status = (row.pop(name, None) for name in ("rating", "frames", "status"))
+        yield Annotation(
+            **row,
+            rating=Rating(rating) if rating else None,
+            frames=None if frames is None else tuple(frames),
+            status=Status(status),
+        )
 
 
 def regroup(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
     """The same rows in tables of exactly `size` rows, the last one smaller; holds at most one such table."""
     held = SCHEMA.empty_table()
     for table in tables:
-        held = pa.concat_tables([held, table.replace_schema_metadata(None)])
+        held = pa.concat_tables([held, completed(table).replace_schema_metadata(None)])
         while held.num_rows >= size:
             yield held.slice(0, size).combine_chunks()
             held = held.slice(size)

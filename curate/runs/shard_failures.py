@@ -18,6 +18,7 @@ class ShardFailure:
     Attributes:
         judged: what could be read was judged and committed; else the shard has no commit.
         version: the version that was judged, so that a repaired shard is told from the broken one.
+        samples: how many could be read; None where that was not written down.
     """
 
     shard: str
@@ -25,6 +26,7 @@ class ShardFailure:
     reason: str
     judged: bool = False
     version: str | None = None
+    samples: int | None = None
 
 
 def note_failure(store: Store, failure: ShardFailure) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from curate.images.frames import DEFAULT_FRAMES, FRAME_NAMES, MOST, Frames
 from curate.settings.group import Group, Shown, _listed
 
 
@@ -18,8 +19,13 @@ class DatasetSettings(Group):
     """Paths, globs, brace ranges or fsspec URLs; relative ones are relative to the working folder."""
     format: str = "auto"
     """How they are read: webdataset, parquet, folder, hub, or auto, which tells by the file's name."""
-    image: str | None = None
-    """For several images in a sample, the member suffix or column that is judged."""
+    image: str | tuple[str, ...] | None = None
+    """For several images in a sample, the member suffixes or columns that are judged; null judges all there are."""
+    frames: Annotated[Frames, Shown(kind="all, a number, or a list of first, middle, last")] = DEFAULT_FRAMES
+    """Of an animation, the frames that are judged: those named, so many evenly spread, or all. What is left of it keeps
+    it out of clean."""
+    suffix_from: Literal["first_dot", "last_dot"] = "first_dot"
+    """Where a tar member's key ends: webdataset's rule, or the last dot, for names like photo.12.jpg."""
     key: str | None = None
     """Column that holds the key (Parquet, hub); null numbers the samples."""
     caption: str | None = None
@@ -50,3 +56,29 @@ class DatasetSettings(Group):
     """Where data of a run that was begun lie now, by where they lay: {/old/folder: /new/folder}."""
 
     _one_is_a_list = field_validator("shards", mode="before")(_listed)
+
+    @field_validator("image", mode="before")
+    @classmethod
+    def _plainly(cls, value: object) -> object:
+        """One spelling for each choice, since it is part of the fingerprint."""
+        named = tuple(value) if isinstance(value, list | tuple) else value
+        if named in ((), "all", ("all",)):
+            return None
+        return named[0] if isinstance(named, tuple) and len(named) == 1 else named
+
+    @field_validator("frames", mode="before")
+    @classmethod
+    def _frames(cls, value: object) -> object:
+        named = tuple(value) if isinstance(value, list | tuple) else value
+        if named in FRAME_NAMES:
+            named = (named,)
+        if isinstance(named, tuple) and set(named) <= set(FRAME_NAMES) and named:
+            return tuple(name for name in FRAME_NAMES if name in named)
+        if named == "all" or (isinstance(named, int) and not isinstance(named, bool) and 0 < named <= MOST):
+            return named
+        raise ValueError(f"takes all, a number from 1 to {MOST}, or a list of {', '.join(FRAME_NAMES)}")
+
+    @property
+    def images(self) -> tuple[str, ...] | None:
+        """The suffixes or columns that are judged; None for all."""
+        return (self.image,) if isinstance(self.image, str) else self.image

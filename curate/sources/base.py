@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +11,27 @@ from typing import Protocol
 from curate.core.secrets import masked_url
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.settings.dataset import DatasetSettings
+from curate.sources.passed_over import Note, ignored
 
-IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *("jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "pjpeg", "pjpg", "pjp", "mpo"),
+        *("png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"),
+        *("avif", "avifs", "heic", "heif", "hif", "jxl", "jp2"),
+    }
+)
+"""Names of pictures, whether or not their format is decoded: what is not has a row that says so."""
+
+MOST_BYTES = 2**30
+"""Of one sample, all that belongs to it: what can be held at once, and written into a row of Parquet."""
+
+
+_NAMED = re.compile(rf"(?:.*\.)?(?:{'|'.join(sorted(IMAGE_SUFFIXES))})(?:[^A-Za-z0-9].*)?", re.IGNORECASE | re.DOTALL)
+
+
+def is_named_as_picture(suffix: str) -> bool:
+    """Whether a suffix is that of a picture: jpg, left.png, and as downloads leave it "jpg?w=500" or "JPG:large"."""
+    return _NAMED.fullmatch(suffix) is not None
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -35,7 +54,8 @@ class Source(Protocol):
     unchanged shard yield equal samples in equal order. It does not look at `ShardRef.take` or `ShardRef.version`.
 
     An image of more than `dataset.max_bytes` is not held: the sample comes with `image=None`, a `too_many_bytes`
-    failure and the image's sha256. Whoever needs its bytes reads with `unlimited(dataset)`.
+    failure and the image's sha256. Whoever needs its bytes reads with `unlimited(dataset)`, which holds up to
+    `MOST_BYTES`.
     """
 
     format: str
@@ -48,18 +68,24 @@ class Source(Protocol):
         """
         ...
 
-    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
-        """The samples of `shard`, index from 0 without gaps.
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
+        """The samples of `shard`, index from 0 without gaps, those of several pictures one picture after the other.
+
+        Args:
+            shard: of a plan.
+            dataset: how it is read.
+            note: told of everything in the shard that is no part of any sample.
 
         Raises:
             ShardUnreadable: the shard cannot be opened, or the storage fails while it is read.
             ShardBroken: its content breaks off; what was yielded before stands.
-            InputError: the data needs a decision of the user (e.g. two images in one sample).
         """
         ...
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """How many samples `samples` would yield, without reading more than it takes to see `most` of them.
+
+        What is no part of any sample is noted as far as that goes.
 
         Raises:
             ShardUnreadable: the shard cannot be opened.
@@ -82,8 +108,8 @@ def further_pictures(names: Iterable[str]) -> str | None:
 
 
 def unlimited(dataset: DatasetSettings) -> DatasetSettings:
-    """`dataset` with every image held, however large: how the split stage reads, one sample at a time."""
-    return dataset.model_copy(update={"max_bytes": sys.maxsize})
+    """`dataset` with every image held, up to `MOST_BYTES`: how the split stage reads, one sample at a time."""
+    return dataset.model_copy(update={"max_bytes": MOST_BYTES})
 
 
 def too_many_bytes(size: int, dataset: DatasetSettings) -> Failure:

@@ -30,6 +30,7 @@ from curate.console.output import complain
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.secrets import masked_place, masked_url, without_secrets
 from curate.settings.secrets import given_again
+from curate.sources.passed_over import DANGLING, SPECIAL, Note, ignored, why_hidden
 from curate.storage.transient_errors import Patience, attempt, is_transient
 
 
@@ -56,6 +57,7 @@ PATIENCE = Patience(total=60.0)
 _CONTENT_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "sha256", "blob_id")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated")
 _SCHEME = re.compile(r"((?:\w+::)*)(\w+)://")
+_HIDDEN = re.compile(r"(^|/)\.")
 _HTTP = re.compile(r"(?:\w+::)*https?://")
 
 
@@ -113,19 +115,23 @@ class Files:
         found = fs.glob(path, detail=True)
         return [_remote(pattern, info) for _, info in sorted(found.items())]
 
-    def walk(self, folder: str) -> list[FileInfo]:
-        """All files below a canonical `folder`, sorted by name, without hidden ones (".name") and runs' folders."""
+    def walk(self, folder: str, note: Note = ignored) -> list[FileInfo]:
+        """All files below a canonical `folder`, sorted by name, without hidden ones (".name") and runs' folders.
+
+        Args:
+            folder: where to look.
+            note: told of what else is there, by its path in the folder.
+        """
         fs, path = self._fs(folder)
         if isinstance(fs, LocalFileSystem):
-            return sorted(_walk_local(path, frozenset()), key=lambda info: info.url)
+            return sorted(_Walk(path, note).files(), key=lambda info: info.url)
         found = fs.find(path, detail=True)
-        hidden = re.compile(r"(^|/)\.")
         runs = _runs_among(found)
-        return [
-            _remote(folder, info)
-            for name, info in sorted(found.items())
-            if not hidden.search(name.removeprefix(path)) and not name.startswith(runs)
-        ]
+        inputs = {name: info for name, info in sorted(found.items()) if not name.startswith(runs)}
+        hidden = {name for name in inputs if _HIDDEN.search(name.removeprefix(path))}
+        for name in hidden:
+            note(why_hidden(file_name(name)), name.removeprefix(path).lstrip("/"))
+        return [_remote(folder, info) for name, info in inputs.items() if name not in hidden]
 
     def info(self, url: str) -> FileInfo:
         """One file or folder."""
@@ -295,25 +301,51 @@ def _remote_version(info: Mapping[str, Any]) -> str | None:
     return tag or f"{size}-{time}"
 
 
-def _walk_local(folder: str, above: frozenset[tuple[int, int]], *, linked: bool = False) -> Iterator[FileInfo]:
-    """Follows links to folders, but not back to a folder it is inside of; `linked` says that one led here."""
-    status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        return
-    with os.scandir(folder) as found:
-        entries = list(found)
+class _Walk:
+    """All files below a folder of this machine."""
+
+    def __init__(self, folder: str, note: Note) -> None:
+        self._folder = folder
+        self._note = note
+
+    def files(self) -> Iterator[FileInfo]:
+        return self._below(self._folder, frozenset(), linked=False)
+
+    def _below(self, folder: str, above: frozenset[tuple[int, int]], *, linked: bool) -> Iterator[FileInfo]:
+        """Follows links to folders, but not back to a folder it is inside of; `linked` says that one led here."""
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        with os.scandir(folder) as found:
+            entries = list(found)
         if {entry.name for entry in entries}.issuperset(RUN_FILES):
             _left_out(folder)
             return
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk_local(entry.path, above | {here}, linked=linked or entry.is_symlink())
-            elif entry.is_file():
+            reason = _why_no_input(entry)
+            if reason is not None:
+                self._note(reason, os.path.relpath(entry.path, self._folder))
+            elif entry.is_dir():
+                yield from self._below(entry.path, above | {here}, linked=linked or entry.is_symlink())
+            else:
                 target = os.path.realpath(entry.path) if linked or entry.is_symlink() else None
                 yield replace(_from_stat(entry.path, entry.stat()), target=target)
+
+
+def _why_no_input(entry: os.DirEntry[str]) -> str | None:
+    """Why something in a folder is passed over; None for files and folders."""
+    if entry.name.startswith("."):
+        return why_hidden(entry.name)
+    try:
+        kind = stat.S_IFMT(entry.stat().st_mode)
+    except FileNotFoundError:
+        return DANGLING
+    except OSError:
+        if entry.is_symlink():  # links in a circle, or to where nobody may look
+            return DANGLING
+        raise
+    return None if kind in (stat.S_IFREG, stat.S_IFDIR) else SPECIAL
 
 
 def _is_run(folder: str) -> bool:

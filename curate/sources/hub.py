@@ -30,6 +30,7 @@ from curate.settings.secrets import refuse_masked
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
+from curate.sources.passed_over import Note, ignored
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -52,7 +53,7 @@ class HubSource:
         _streams.cache_clear()
         return [shard for url in urls for shard in self._shards(url, dataset)]
 
-    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
         index = 0
         try:
@@ -74,7 +75,7 @@ class HubSource:
         except _BROKEN as error:
             raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; streams the rows, since nobody counted them."""
         counted = 0
         try:

@@ -7,6 +7,9 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
+READ_BYTES = 2**20
+"""Of a caption or a JSON sidecar: a row of annotations holds no more."""
+
 
 def describe(text: bytes | None, fields: bytes | None) -> dict[str, object]:
     """`meta` of a sample from its .txt and .json neighbours.
@@ -22,13 +25,15 @@ def plain(value: object) -> object:
     """`value` as JSON can hold it.
 
     Numbers that are not finite become null, times ISO 8601, bytes their count ("<12 bytes>"), lone surrogates escapes,
-    anything else its text.
+    anything else its text. Of texts beyond `READ_BYTES` the length is left ("<2000000 characters>").
     """
     match value:
         case None | bool() | int():
             return value
         case float():
             return value if math.isfinite(value) else None
+        case str() if len(value) > READ_BYTES:
+            return f"<{len(value)} characters>"
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
         case bytes():

@@ -13,12 +13,14 @@ from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, unreadable
+from curate.sources.passed_over import Note, ignored
 
 # `Files.open` turns failures of the storage into ShardUnreadable; what Arrow still raises is about the content,
 # as OSError in many cases.
 _BROKEN = (pa.ArrowException, OSError, ValueError)
 # Pages are read through a buffer of this size, so that a column chunk is never held whole.
 _BUFFER = 2**20
+_BATCH_BYTES = 2**27
 
 
 class ParquetSource:
@@ -36,7 +38,7 @@ class ParquetSource:
         _check_first(infos, files, dataset)
         return [_shard(info, files) for info in infos]
 
-    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
         index = 0
         with Files(dataset.storage_options).open(shard.url) as raw:
@@ -53,7 +55,7 @@ class ParquetSource:
             except _BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; what the footer says."""
         return min(most, _samples(shard.url, Files(dataset.storage_options)) or 0)
 
@@ -71,7 +73,14 @@ def _open(raw: object) -> pq.ParquetFile:
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     for group in range(file.num_row_groups):
-        yield from file.iter_batches(rows.ROWS_PER_BATCH, row_groups=[group], use_threads=False)
+        yield from file.iter_batches(_rows_at_once(file, group), row_groups=[group], use_threads=False)
+
+
+def _rows_at_once(file: pq.ParquetFile, group: int) -> int:
+    """As many as `_BATCH_BYTES` hold, by what the footer says of the row group."""
+    known = file.metadata.row_group(group)
+    a_row = max(1, int(known.total_byte_size) // max(1, int(known.num_rows)))
+    return max(1, min(rows.ROWS_PER_BATCH, _BATCH_BYTES // a_row))
 
 
 def _check_first(infos: Sequence[FileInfo], files: Files, dataset: DatasetSettings) -> None:

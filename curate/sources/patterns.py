@@ -9,7 +9,7 @@ from typing import Any
 from braceexpand import braceexpand
 
 from curate.core.errors import InputError
-from curate.sources.base import IMAGE_SUFFIXES
+from curate.sources.base import is_named_as_picture
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line
 from curate.sources.registry import SUFFIXES, format_of_name
 
@@ -116,7 +116,8 @@ def _named(found: Iterable[FileInfo], kind: str) -> list[str]:
 
 
 def _is_image(url: str) -> bool:
-    return file_name(url).lower().rpartition(".")[2] in IMAGE_SUFFIXES
+    _, dot, suffix = file_name(url).rpartition(".")
+    return bool(dot) and is_named_as_picture(suffix)
 
 
 def _braces(pattern: str) -> list[str]:

@@ -1,23 +1,26 @@
 """Rows of Arrow tables as samples: shared by Parquet files and `datasets`.
 
-The sidecar of a row is one entry, COLUMNS: every column but the image, exact, as an Arrow IPC stream of one row
-(schema metadata, which belongs to the file and not to the row, is left out). `columns` reads it back.
+Every picture in a row is judged, wherever it stands: in a column, a list, a struct. `dataset.image` chooses columns.
+What is a picture is told by the column's type (images as `datasets` stores them) and by the first bytes.
+
+The sidecar of a row is one entry, COLUMNS: every column but that of the first image, exact, as an Arrow IPC stream of
+one row (schema metadata, which belongs to the file and not to the row, is left out). `columns` reads it back. A column
+that holds more than that image (a list, a struct with further fields) is in it too.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.core.errors import InputError
 from curate.core.types import Failure, Sample, Status
-from curate.images.decoding import looks_like_a_picture
+from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import further_pictures, too_many_bytes
+from curate.sources.base import MOST_BYTES, further_pictures, too_many_bytes
 from curate.sources.meta import plain
 from curate.sources.names import to_text
 
@@ -25,6 +28,9 @@ COLUMNS = "columns.arrow"
 ROWS_PER_BATCH = 16
 
 _KEY_NAMES = ("key", "__key__")
+_USUAL_NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "picture", "photo", "bytes")
+_BEGINNING = 32
+"""Bytes that tell a picture's format."""
 
 
 class OutsideDataset(Exception):
@@ -33,10 +39,40 @@ class OutsideDataset(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which column holds the image, and which the key; without a key column rows are numbered."""
+    """What of a file's columns samples are made of.
 
-    image: str
+    Attributes:
+        certain: positions of columns whose every image and every binary value is a picture, whatever it looks like.
+        possible: positions of further columns that may hold pictures, which their first bytes tell.
+        otherwise: position of the one whose value counts as the picture of a row that has none else; or None.
+        chosen: whether only those in `certain` are judged.
+        key: the column of keys; without one rows are numbered.
+    """
+
+    certain: tuple[int, ...]
+    possible: tuple[int, ...]
+    otherwise: int | None
+    chosen: bool
     key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A picture as it stands in a row.
+
+    Attributes:
+        column: position of its column.
+        part: which of the row's pictures it is.
+        image: its bytes, None where there are none.
+        path: what it is called, "" where nothing is said.
+        judged: whether it is to be.
+    """
+
+    column: int
+    part: str
+    image: pa.Scalar | None
+    path: str
+    judged: bool
 
 
 def columns(data: bytes) -> pa.RecordBatch:
@@ -49,15 +85,23 @@ def layout(schema: pa.Schema, dataset: DatasetSettings, url: str) -> Layout:
     """The columns of a file that samples are made of.
 
     Raises:
-        InputError: there is no image column, there are several and none is named, or a named one is not there.
+        InputError: there is no image column, or a named one is not there.
     """
-    for option, name in (("image", dataset.image), ("key", dataset.key), ("policy_column", dataset.policy_column)):
+    images = [("image", name) for name in dataset.images or ()]
+    named = [*images, ("key", dataset.key), ("policy_column", dataset.policy_column)]
+    for option, name in named:
         if name is not None and name not in schema.names:
             raise InputError(f"{url}: no column {name!r} (dataset.{option}); there are {', '.join(schema.names)}")
         if name is not None and schema.names.count(name) > 1:
             raise InputError(f"{url}: two columns are called {name!r} (dataset.{option}); rename one")
     key = dataset.key or next((name for name in _KEY_NAMES if schema.names.count(name) == 1), None)
-    return Layout(_image_column(schema, dataset, url), key)
+    if dataset.images is None:
+        certain, otherwise = _image_columns(schema, url)
+    else:
+        certain, otherwise = tuple(_chosen_column(schema, name, url) for name in dataset.images), None
+    may_hold = (n for n, field in enumerate(schema) if _holds_bytes(field.type))
+    possible = tuple(n for n in may_hold if n not in certain)
+    return Layout(certain, possible, otherwise, dataset.images is not None, key)
 
 
 def samples(
@@ -67,7 +111,7 @@ def samples(
     dataset: DatasetSettings,
     fetch: Callable[[str], bytes] | None = None,
 ) -> Iterator[Sample]:
-    """The rows of a batch as samples.
+    """The rows of a batch as samples, the pictures of a row one after the other.
 
     Args:
         batch: any rows of a file.
@@ -76,61 +120,99 @@ def samples(
         dataset: its `max_bytes` counts.
         fetch: reads an image that is a path without bytes; None makes such a row one without an image.
     """
-    column = batch.column(layout.image)
-    nested = pa.types.is_struct(column.type)
-    images = pc.struct_field(column, "bytes") if nested else column
-    paths = pc.struct_field(column, "path") if nested and column.type.get_field_index("path") >= 0 else None
-    others = batch.drop_columns([layout.image]).replace_schema_metadata(None)
+    decoded = {n: _plain_column(batch.column(n)) for n in (*layout.certain, *layout.possible)}
     for row in range(batch.num_rows):
-        path = "" if paths is None else _text(paths[row])
-        image, failure = _image(images[row].as_py(), path, fetch)
-        yield _sample(others.slice(row, 1), layout, start + row, image, path, failure, dataset)
+        found = list(_pictures(row, decoded, batch.schema, layout))
+        if not found and layout.otherwise is not None and (value := decoded[layout.otherwise][row]).is_valid:
+            found = [_Picture(layout.otherwise, batch.schema.names[layout.otherwise], value, "", True)]
+        yield from _samples(batch.slice(row, 1), layout, start + row, found, dataset, fetch)
 
 
-def _pictures(row: pa.RecordBatch) -> Iterator[str]:
-    """Columns of a row, without the judged one, that hold a picture."""
-    for name, column in zip(row.schema.names, row.columns, strict=True):
-        if column[0].is_valid and _shows_a_picture(column[0]):
-            yield name
+def _pictures(row: int, values: dict[int, pa.Array], schema: pa.Schema, layout: Layout) -> Iterator[_Picture]:
+    for n in sorted(values):
+        certain = n in layout.certain
+        for part, image, path in _found(values[n][row], schema.names[n], certain=certain):
+            yield _Picture(n, part, image, path, certain or not layout.chosen)
 
 
-def _shows_a_picture(value: pa.Scalar) -> bool:
-    """Whether a value that is there is a picture, or holds any; nothing large is copied."""
-    if _is_binary(value.type):
-        return looks_like_a_picture(bytes(memoryview(value.as_buffer())[:_BEGINNING]))
-    return _holds_images(value.type) and len(value) > 0
+def _found(value: pa.Scalar, part: str, *, certain: bool) -> Iterator[tuple[str, pa.Scalar | None, str]]:
+    """The pictures in a value: what each is called, its bytes, its path."""
+    kind = value.type
+    if not value.is_valid:
+        return
+    if _is_binary(kind):
+        if certain or looks_like_a_picture(_beginning(value)):
+            yield part, value, ""
+    elif _is_image(kind):
+        yield from _image_of(value, part)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            its_bytes = certain and field.name == "bytes"
+            yield from _found(value[field.name], part if its_bytes else f"{part}.{field.name}", certain=its_bytes)
+    elif _is_list(kind):
+        for n, item in enumerate(value.values):
+            yield from _found(item, f"{part}[{n}]", certain=certain)
 
 
-_BEGINNING = 32
-"""Bytes that tell a picture's format."""
+def _image_of(value: pa.Scalar, part: str) -> Iterator[tuple[str, pa.Scalar | None, str]]:
+    path = _text(value["path"]) if value.type.get_field_index("path") >= 0 else ""
+    if value["bytes"].is_valid or path:
+        yield part, value["bytes"] if value["bytes"].is_valid else None, path
 
 
-def _sample(
+def _beginning(value: pa.Scalar) -> bytes:
+    return bytes(memoryview(value.as_buffer())[:_BEGINNING])
+
+
+def _samples(
     row: pa.RecordBatch,
     layout: Layout,
     index: int,
-    image: bytes | None,
-    path: str,
-    failure: Failure | None,
+    found: Sequence[_Picture],
     dataset: DatasetSettings,
-) -> Sample:
-    held = image is None or len(image) <= dataset.max_bytes
-    return Sample(
-        key=(_text(row.column(layout.key)[0]) if layout.key else "") or f"{index:09d}",
-        index=index,
-        image=image if held else None,
-        image_name=path,
-        sidecar={COLUMNS: _stream(row)},
-        meta=_meta(row),
-        unjudged=further_pictures(_pictures(row)),
-        failure=failure if image is None or held else too_many_bytes(len(image), dataset),
-        sha256=None if image is None or held else hashlib.sha256(image).hexdigest(),
-    )
+    fetch: Callable[[str], bytes] | None,
+) -> Iterator[Sample]:
+    """A picture each; the first carries the sample."""
+    judged = [picture for picture in found if picture.judged]
+    key = (_text(row.column(layout.key)[0]) if layout.key else "") or f"{index:09d}"
+    unjudged = further_pictures(picture.part for picture in found if not picture.judged)
+    others = row.replace_schema_metadata(None)
+    carrier = judged[0].column if judged else next(iter(layout.certain), layout.otherwise)
+    if carrier is not None and _is_only_an_image(row.schema.field(carrier).type):
+        others = _without(others, carrier)
+    meta = _meta(others)
+    too_large = _too_large(row)
+    for number, picture in enumerate(judged or [None]):
+        image, failure = (None, None) if picture is None else _image(picture, fetch)
+        held = image is None or len(image) <= dataset.max_bytes
+        if failure is None and not held:
+            failure = too_many_bytes(len(image or b""), dataset)
+        yield Sample(
+            key=key,
+            index=index,
+            picture=number,
+            part=None if picture is None else picture.part,
+            image=image if held else None,
+            image_name="" if picture is None else picture.path,
+            sidecar={COLUMNS: _stream(others)} if number == 0 else {},
+            meta=meta,
+            unjudged=unjudged,
+            failure=too_large or failure,
+            sha256=None if image is None or held else hashlib.sha256(image).hexdigest(),
+        )
 
 
-def _image(image: bytes | None, path: str, fetch: Callable[[str], bytes] | None) -> tuple[bytes | None, Failure | None]:
-    if image is not None or not path:
-        return image, None
+def _too_large(row: pa.RecordBatch) -> Failure | None:
+    """Why a row cannot be copied into a split, and so is not judged."""
+    if row.nbytes <= MOST_BYTES:
+        return None
+    return Failure(status=Status.TOO_MANY_BYTES, detail=f"a row of {row.nbytes} bytes, {MOST_BYTES} at most")
+
+
+def _image(picture: _Picture, fetch: Callable[[str], bytes] | None) -> tuple[bytes | None, Failure | None]:
+    if picture.image is not None:
+        return bytes(picture.image.as_buffer()), None
+    path = picture.path
     if fetch is None:
         return None, Failure(status=Status.MISSING_IMAGE, detail=f"a path without bytes: {path}")
     try:
@@ -141,23 +223,45 @@ def _image(image: bytes | None, path: str, fetch: Callable[[str], bytes] | None)
         return None, Failure(status=Status.MISSING_IMAGE, detail=f"not found: {path}")
 
 
-def _image_column(schema: pa.Schema, dataset: DatasetSettings, url: str) -> str:
-    if dataset.image is not None:
-        if not (_is_image(schema.field(dataset.image).type) or _is_binary(schema.field(dataset.image).type)):
-            raise InputError(f"{url}: column {dataset.image!r} (dataset.image) holds no bytes of images")
-        return dataset.image
-    found: list[str] = [field.name for field in schema if _holds_images(field.type)]
-    found = found or [field.name for field in schema if _is_binary(field.type)]
+def _image_columns(schema: pa.Schema, url: str) -> tuple[tuple[int, ...], int | None]:
+    """`certain` and `otherwise` of a layout, where nobody has named the columns."""
+    typed = [n for n, field in enumerate(schema) if _holds_images(field.type)]
+    binary = [n for n, field in enumerate(schema) if _is_binary(_value_type(field.type))]
+    bytes_within = [n for n, field in enumerate(schema) if _holds_bytes(field.type)]
+    nulls = [n for n, field in enumerate(schema) if pa.types.is_null(field.type)]
+    if typed:
+        return tuple(typed), None
+    if len(binary) > 1:
+        named = tuple(n for n in binary if schema.names[n].lower() in _USUAL_NAMES)
+        return named, None if named else binary[0]
+    found = binary or bytes_within or [n for n in nulls if schema.names[n].lower() in _USUAL_NAMES] or nulls
     if not found:
         raise InputError(f"{url}: no image column among {', '.join(schema.names)}; is this metadata beside the images?")
-    if len(found) > 1:
-        raise InputError(
-            f"{url}: several columns may hold images ({', '.join(found)}); "
-            f"name the one to judge, e.g. dataset.image={found[0]}"
-        )
-    if not (_is_image(schema.field(found[0]).type) or _is_binary(schema.field(found[0]).type)):
-        raise InputError(f"{url}: column {found[0]!r} holds several images a row; give each its own row")
-    return found[0]
+    return (found[0],), None
+
+
+def _chosen_column(schema: pa.Schema, name: str, url: str) -> int:
+    kind = schema.field(name).type
+    if not (_holds_bytes(kind) or pa.types.is_null(kind)):
+        raise InputError(f"{url}: column {name!r} (dataset.image) holds no bytes of images")
+    return int(schema.get_field_index(name))
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_only_an_image(kind: pa.DataType) -> bool:
+    return _is_image(kind) or _is_binary(_value_type(kind))
+
+
+def _without(row: pa.RecordBatch, position: int) -> pa.RecordBatch:
+    kept = [n for n in range(row.num_columns) if n != position]
+    return row.select(kept)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -168,6 +272,17 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+        or pa.types.is_map(kind)
+    )
+
+
 def _is_image(kind: pa.DataType) -> bool:
     """Whether this is how `datasets` stores images; further fields would be lost, so there may be none."""
     if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
@@ -176,10 +291,17 @@ def _is_image(kind: pa.DataType) -> bool:
 
 
 def _holds_images(kind: pa.DataType) -> bool:
-    """Whether images are anywhere in a column, so that none goes unjudged because it is nested."""
-    if pa.types.is_nested(kind) and not _is_image(kind):
-        return any(_holds_images(kind.field(i).type) for i in range(kind.num_fields))
-    return _is_image(kind)
+    """Whether images as `datasets` stores them, with or without further fields, are anywhere in a column."""
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type):
+        return True
+    return pa.types.is_nested(kind) and any(_holds_images(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Whether binary values are anywhere in a column."""
+    if pa.types.is_nested(kind):
+        return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    return _is_binary(_value_type(kind))
 
 
 def _text(scalar: pa.Scalar) -> str:
@@ -194,7 +316,7 @@ def _text(scalar: pa.Scalar) -> str:
 def _meta(row: pa.RecordBatch) -> dict[str, object]:
     try:
         values = plain(row.to_pylist()[0])
-    except (ValueError, OverflowError, pa.ArrowException) as error:
+    except (ValueError, OverflowError, IndexError, pa.ArrowException) as error:
         return {"columns_error": f"{type(error).__name__}: {error}"[:200]}
     return values if isinstance(values, dict) else {}
 

@@ -1,8 +1,12 @@
 """Tars as webdataset and img2dataset write them.
 
-A sample is what webdataset makes of a tar: adjacent members whose path is equal up to the first dot of the base name.
-A member name that comes twice in a sample starts a new one (webdataset refuses such a tar), so that neither picture is
-lost. Where a tar breaks off, the sample that was being read counts if its image is whole.
+A sample is what webdataset makes of a tar: adjacent members whose path is equal up to the first dot of the base name;
+or up to the last one, where `dataset.suffix_from` says so. A name without a dot is a key without a suffix. A member
+name that comes twice in a sample starts a new one (webdataset refuses such a tar), so that neither picture is lost; so
+does a sample that grows beyond all bounds. Where a tar breaks off, the sample that was being read counts if it holds a
+picture.
+
+Pictures are told by their names and by their first bytes: every one is judged, unless `dataset.image` chooses.
 """
 
 from __future__ import annotations
@@ -12,16 +16,36 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from curate.core.errors import InputError
-from curate.core.types import Damage, Sample, ShardRef
-from curate.images.decoding import looks_like_a_picture
+from curate.core.types import Damage, Failure, Sample, ShardRef, Status
+from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import IMAGE_SUFFIXES, ShardBroken, further_pictures, shard_id, too_many_bytes
+from curate.sources.base import (
+    MOST_BYTES,
+    ShardBroken,
+    further_pictures,
+    is_named_as_picture,
+    shard_id,
+    too_many_bytes,
+)
 from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
-from curate.sources.meta import describe
+from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
-from curate.sources.tar import BROKEN, Archive, Digest, Member, members, names
+from curate.sources.passed_over import CUT, HIDDEN, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored
+from curate.sources.tar import BROKEN, Archive, Body, Digest, Member, Unlinked, bare, members
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
+_KEY_AND_LAST_SUFFIX = re.compile(rb"((?:.*/)?[^./][^/]*)\.([^./]*)", re.DOTALL)
+_NUMBERED = re.compile(rb"(?:.*\D)?\d+\.[^.]+", re.DOTALL)
+_KEY_ALONE = re.compile(rb"(?:.*/)?[^./]+", re.DOTALL)
+
+MOST_MEMBERS = 256
+"""Of one sample."""
+
+_SIDECAR_BYTES = 2**26
+"""Of one member beside the pictures, while these are judged; the split stage holds more."""
+
+_REMEMBERED = 2**20
+"""Keys of a shard that are remembered, to notice those that come back."""
 # Counting hops from header to header; a large buffer would read what it hops over.
 _HEADER_BUFFER = 8192
 
@@ -48,25 +72,24 @@ class WebDatasetSource:
             for info in infos
         ]
 
-    def samples(self, shard: ShardRef, dataset: DatasetSettings) -> Iterator[Sample]:
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
         index = 0
         with Files(dataset.storage_options).open(shard.url) as raw:
             try:
-                archive = Archive(raw)
-                for group in _groups(members(archive, _limit(dataset)), _judged(dataset)):
-                    yield _sample(group, index, shard, dataset)
+                found = members(Archive(raw), _limit(dataset), note)
+                for group in _noted(_groups(found, dataset, note), note):
+                    yield from _samples(group, index, dataset)
                     index += 1
             except BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
-    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int) -> int:
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
         """See `Source`; reads headers only, as far as the compression allows."""
         counted = 0
         with Files(dataset.storage_options).open(shard.url, _HEADER_BUFFER) as raw:
             try:
-                bare = (Member(name, b"") for name in names(Archive(raw)))
-                for _ in islice(_groups(bare, _judged(dataset)), most):
+                for _ in islice(_noted(_groups(bare(Archive(raw), _has_no_suffix, note), dataset, note), note), most):
                     counted += 1
             except BROKEN:
                 pass
@@ -86,101 +109,188 @@ def key_and_suffix(name: bytes) -> tuple[bytes, bytes] | None:
     return (match[1], match[2]) if match else None
 
 
+def _has_no_suffix(name: bytes) -> bool:
+    return b"." not in name.rpartition(b"/")[2]
+
+
+def _split(name: bytes, dataset: DatasetSettings) -> tuple[bytes, bytes] | None:
+    """A member's key and suffix; None for what macOS writes beside a file, and for a name that begins with a dot."""
+    if _is_twin(name):
+        return None
+    match = (_KEY_AND_SUFFIX if dataset.suffix_from == "first_dot" else _KEY_AND_LAST_SUFFIX).fullmatch(name)
+    if match:
+        return match[1], match[2]
+    return (name, b"") if _KEY_ALONE.fullmatch(name) else None
+
+
 class _Group:
     """The members of one sample, by suffix, in their order."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self.bodies: dict[bytes, bytes | Digest] = {}
+        self.bodies: dict[bytes, Body] = {}
         self._suffixes: set[bytes] = set()
+        self._bytes = 0
 
-    def takes(self, key: bytes, suffix: bytes) -> bool:
+    def takes(self, suffix: bytes) -> bool:
         """Whether such a member belongs to this sample."""
-        return key == self.key and suffix.lower() not in self._suffixes
+        return suffix.lower() not in self._suffixes
 
-    def add(self, suffix: bytes, body: bytes | Digest) -> None:
+    def has_room(self, size: int) -> bool:
+        """Whether a member of so many bytes makes it no larger than can be held."""
+        return len(self.bodies) < MOST_MEMBERS and self._bytes + size <= MOST_BYTES
+
+    def add(self, suffix: bytes, member: Member) -> None:
         self._suffixes.add(suffix.lower())
-        self.bodies[suffix] = body
+        self.bodies[suffix] = member.body
+        self._bytes += member.size
 
     def find(self, suffix: bytes) -> bytes | None:
-        """The body of a sidecar by its suffix, whatever the case."""
+        """The body of a sidecar by its suffix, whatever the case, if it is not too large to be read."""
         body = next((body for name, body in self.bodies.items() if name.lower() == suffix), None)
-        return body if isinstance(body, bytes) else None
+        return body if isinstance(body, bytes) and len(body) <= READ_BYTES else None
 
 
-def _groups(found: Iterable[Member], judged: Callable[[bytes], bool]) -> Iterator[_Group]:
+def _groups(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> Iterator[_Group]:
     group: _Group | None = None
+    is_judged = _judged(dataset)
     try:
         for member in found:
-            if (split := key_and_suffix(member.name)) is None:
+            if (split := _split(member.name, dataset)) is None:
+                note(_why_hidden(member.name), to_text(member.name))
                 continue
-            if group is None or not group.takes(*split):
+            key, suffix = split
+            if _has_no_suffix(member.name) and not _is_picture(suffix, member.body):
+                note(NO_PICTURE, to_text(member.name))
+                continue
+            if group is None or key != group.key or not group.takes(suffix) or not group.has_room(member.size):
                 if group is not None:
                     yield group
-                group = _Group(split[0])
-            group.add(split[1], member.body)
+                if group is not None and key == group.key and group.takes(suffix):
+                    note(CUT, to_text(key))
+                group = _Group(key)
+            group.add(suffix, member)
     except BROKEN:
-        if group is not None and any(judged(suffix) for suffix in group.bodies):
+        if group is not None and any(is_judged(*item) for item in group.bodies.items()):
             yield group
         raise
     if group is not None:
         yield group
 
 
-def _judged(dataset: DatasetSettings) -> Callable[[bytes], bool]:
-    """Whether a member with this suffix is an image to judge."""
-    if dataset.image is None:
-        return _is_image
-    wanted = dataset.image.lower().lstrip(".").encode()
-    return lambda suffix: suffix.lower() == wanted
+def _is_twin(name: bytes) -> bool:
+    return name.startswith(b"__MACOSX/") or b"/__MACOSX/" in name or name.rpartition(b"/")[2].startswith(b"._")
 
 
-def _is_image(suffix: bytes) -> bool:
-    return suffix.lower().rpartition(b".")[2].decode("latin-1") in IMAGE_SUFFIXES
+def _why_hidden(name: bytes) -> str:
+    return MACOS_TWINS if _is_twin(name) else HIDDEN
+
+
+def _noted(groups: Iterable[_Group], note: Note) -> Iterator[_Group]:
+    """The groups, and a note of each that may not be what it was meant to be."""
+    seen: set[int] = set()
+    before: bytes | None = None
+    for group in groups:
+        known = hash(group.key)
+        if group.key != before and known in seen:
+            note(KEY_COMES_BACK, to_text(group.key))
+        if sum(_NUMBERED.fullmatch(suffix) is not None for suffix in group.bodies) > 1:
+            note(NUMBERED, to_text(group.key))
+        if len(seen) < _REMEMBERED:
+            seen.add(known)
+        before = group.key
+        yield group
+
+
+def _judged(dataset: DatasetSettings) -> Callable[[bytes, Body], bool]:
+    """Whether a member, by its suffix and its bytes, is an image to judge."""
+    if dataset.images is None:
+        return _is_picture
+    wanted = {name.lower().lstrip(".").encode() for name in dataset.images}
+    return lambda suffix, _: suffix.lower() in wanted
 
 
 def _limit(dataset: DatasetSettings) -> Callable[[bytes], int]:
-    """Only what is judged may be too large to hold; sidecars are held whole."""
-    judged = _judged(dataset)
+    """Pictures may be as large as they are judged; what lies beside them is not less for that."""
 
     def limit(name: bytes) -> int:
-        split = key_and_suffix(name)
-        return dataset.max_bytes if split is not None and judged(split[1]) else 2**60
+        split = _split(name, dataset)
+        is_image = split is not None and is_named_as_picture(split[1].decode("latin-1"))
+        return dataset.max_bytes if is_image else max(dataset.max_bytes, _SIDECAR_BYTES)
 
     return limit
 
 
-def _sample(group: _Group, index: int, shard: ShardRef, dataset: DatasetSettings) -> Sample:
-    suffix = _image_suffix(group, shard, dataset)
-    body = None if suffix is None else group.bodies[suffix]
-    further = [item for item in group.bodies.items() if _is_further(*item, suffix)]
-    return Sample(
-        key=to_text(group.key),
-        index=index,
-        image=body if isinstance(body, bytes) else None,
-        image_name="" if suffix is None else to_text(group.key + b"." + suffix),
-        image_at=0 if suffix is None else list(group.bodies).index(suffix),
-        sidecar={
-            to_text(name): data for name, data in group.bodies.items() if name != suffix and isinstance(data, bytes)
-        },
-        meta=describe(group.find(b"txt"), group.find(b"json")),
-        failure=too_many_bytes(body.size, dataset) if isinstance(body, Digest) else None,
-        sha256=body.sha256 if isinstance(body, Digest) else None,
-        unjudged=further_pictures(to_text(name) for name, _ in further),
-    )
+def _is_picture(suffix: bytes, body: Body) -> bool:
+    """Whether a member is a picture, by its name or by its first bytes."""
+    beginning = body.head if isinstance(body, Digest) else body if isinstance(body, bytes) else b""
+    return is_named_as_picture(suffix.decode("latin-1")) or looks_like_a_picture(beginning)
 
 
-def _is_further(name: bytes, body: bytes | Digest, judged: bytes | None) -> bool:
-    """Whether a member is a picture beside the one that is judged, by its name or by its first bytes."""
-    return name != judged and (_is_image(name) or (isinstance(body, bytes) and looks_like_a_picture(body)))
-
-
-def _image_suffix(group: _Group, shard: ShardRef, dataset: DatasetSettings) -> bytes | None:
-    images = [suffix for suffix in group.bodies if _judged(dataset)(suffix)]
-    if len(images) > 1:
-        found = ", ".join(to_text(suffix) for suffix in images)
-        raise InputError(
-            f"{shard.url}: sample {to_text(group.key)!r} has {len(images)} images ({found}); "
-            f"name the one to judge, e.g. dataset.image={to_text(images[0])}"
+def _samples(group: _Group, index: int, dataset: DatasetSettings) -> Iterator[Sample]:
+    """A picture each; the first carries the sample."""
+    pictures = [suffix for suffix, body in group.bodies.items() if _is_picture(suffix, body)]
+    is_judged = _judged(dataset)
+    judged = [suffix for suffix, body in group.bodies.items() if is_judged(suffix, body)]
+    unjudged = further_pictures(to_text(suffix) for suffix in pictures if suffix not in judged)
+    meta = describe(group.find(b"txt"), group.find(b"json")) | _left_out(group, judged)
+    too_large = _too_large(group)
+    for number, suffix in enumerate(judged or [None]):
+        body = None if suffix is None else group.bodies[suffix]
+        yield Sample(
+            key=to_text(group.key),
+            index=index,
+            picture=number,
+            part=None if suffix is None else to_text(suffix),
+            image=body if isinstance(body, bytes) else None,
+            image_name="" if suffix is None else to_text(_joined(group.key, suffix)),
+            image_at=0 if suffix is None else list(group.bodies).index(suffix),
+            sidecar=_sidecar(group, suffix) if number == 0 else {},
+            meta=meta,
+            failure=too_large or _failure(body, dataset),
+            sha256=body.sha256 if isinstance(body, Digest) else None,
+            unjudged=unjudged,
         )
-    return images[0] if images else None
+
+
+def _joined(key: bytes, suffix: bytes) -> bytes:
+    return key + b"." + suffix if suffix else key
+
+
+def _sidecar(group: _Group, image: bytes | None) -> dict[str, bytes]:
+    bodies = group.bodies.items()
+    return {to_text(name): data for name, data in bodies if name != image and isinstance(data, bytes)}
+
+
+def _left_out(group: _Group, judged: Sequence[bytes]) -> dict[str, object]:
+    """What of the sidecar is not held."""
+    others = {name: body for name, body in group.bodies.items() if name not in judged}
+    sizes = {to_text(name): f"{body.size} bytes" for name, body in others.items() if isinstance(body, Digest)}
+    unread = {
+        to_text(name): f"{len(body)} bytes"
+        for name, body in others.items()
+        if name.lower() in (b"txt", b"json") and isinstance(body, bytes) and len(body) > READ_BYTES
+    }
+    links = {
+        to_text(name): f"link to {to_text(body.target)}" for name, body in others.items() if isinstance(body, Unlinked)
+    }
+    found = sizes | unread | links
+    return {"members_left_out": found} if found else {}
+
+
+def _too_large(group: _Group) -> Failure | None:
+    """Why a sample cannot be copied into a split, and so is not judged."""
+    for name, body in group.bodies.items():
+        if isinstance(body, Digest) and body.size > MOST_BYTES:
+            what = f"member {to_text(name)}: {body.size} bytes, {MOST_BYTES} at most"
+            return Failure(status=Status.TOO_MANY_BYTES, detail=what)
+    return None
+
+
+def _failure(body: Body | None, dataset: DatasetSettings) -> Failure | None:
+    if isinstance(body, Digest):
+        return too_many_bytes(body.size, dataset)
+    if isinstance(body, Unlinked):
+        what = f"a hard link to {to_text(body.target)}, which is not before it, or in a compressed tar"
+        return Failure(status=Status.MISSING_IMAGE, detail=what)
+    return None

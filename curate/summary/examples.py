@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
+from itertools import dropwhile, takewhile
 
 import polars as pl
 from PIL.Image import Image
@@ -16,6 +16,7 @@ from curate.core.errors import CurateError
 from curate.core.types import Rating, ShardRef
 from curate.images.decoding import ImageRefused, decode, sha256_of
 from curate.images.jpeg_reduction import Needed
+from curate.runs.annotation_table import scanned
 from curate.runs.commits import Commit
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.settings.dataset import DatasetSettings
@@ -53,6 +54,7 @@ class Example:
     kind: Kind
     shard: str
     index: int
+    image_name: str | None
     sha256: str
     name: str
     rating: str
@@ -118,12 +120,12 @@ def _with_both(commits: Iterable[Commit]) -> list[Commit]:
 
 def _rated(files: AnnotationFiles, commit: Commit) -> pl.DataFrame:
     with files.local(commit) as path:
-        first = pl.scan_parquet(path).select("index", "rating", "p_unsafe").head(ROWS)
+        first = scanned(path).select("rating", "p_unsafe").with_row_index("index").head(ROWS)
         return first.filter(pl.col("rating").is_not_null()).collect()
 
 
 def _chosen(rows: pl.DataFrame) -> dict[Kind, tuple[int, int]]:
-    """Shard and index of each example."""
+    """Shard and row of each example."""
     p, half = pl.col("p_unsafe").fill_nan(None), pl.lit(0.5, dtype=pl.Float32)
     safe, unsafe = (pl.col("rating") == rating.value for rating in (Rating.SAFE, Rating.UNSAFE))
     of = {
@@ -142,11 +144,12 @@ def _chosen(rows: pl.DataFrame) -> dict[Kind, tuple[int, int]]:
 
 def _example(kind: Kind, files: AnnotationFiles, commit: Commit, index: int, caption: str | None) -> Example:
     with files.local(commit) as path:
-        row = pl.scan_parquet(path).filter(pl.col("index") == index).collect().row(0, named=True)
+        row = scanned(path).slice(index, 1).collect().row(0, named=True)
     return Example(
         kind=kind,
         shard=commit.shard,
-        index=index,
+        index=row["index"],
+        image_name=row["image_name"],
         sha256=row["sha256"] or "",
         name=_caption(row["meta"], caption) or row["key"],
         rating=row["rating"],
@@ -167,7 +170,9 @@ def _picture(example: Example, shard: ShardRef | None, dataset: DatasetSettings)
         return None
     try:
         samples = source_for(shard.format).samples(shard, dataset)
-        sample = next(islice(samples, example.index, None), None)
+        near = dropwhile(lambda sample: sample.index < example.index, samples)
+        parts = takewhile(lambda sample: sample.index == example.index, near)
+        sample = next((one for one in parts if example.image_name in (None, one.part)), None)
         if sample is None or sample.image is None or sha256_of(sample.image) != example.sha256:
             return None
         limits = {"max_bytes": dataset.max_bytes, "max_pixels": min(dataset.max_pixels, PICTURE_PIXELS)}

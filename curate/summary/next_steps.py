@@ -51,7 +51,8 @@ def _steps(
         current = run.settings.filter.thresholds.unsafe
         threshold = OTHER_THRESHOLD if current == THRESHOLD else THRESHOLD
         yield "split by another threshold", _curate("filter", folder, f"filter.thresholds.unsafe={threshold}")
-    yield "load it", load_command(run, splits)
+    if any(splits.values()):
+        yield "load it", load_command(run, splits)
     yield "audit it", _curate("verify", folder)
 
 

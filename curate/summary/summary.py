@@ -11,7 +11,7 @@ from rich.text import Text
 
 from curate.console import layout
 from curate.console.untrusted_text import one_line
-from curate.core.types import Rating, Status
+from curate.core.types import PassedOver, Rating, Status
 from curate.engines.dtype import AUTO
 from curate.judges.row_policies import FOLDER as POLICIES
 from curate.judges.row_policies import codes_of, read_policies
@@ -21,6 +21,7 @@ from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import PAIRS_UP_TO, Disagreement, disagreements
 from curate.runs.run_folder import Run
 from curate.runs.shard_failures import count_failures, read_failures
+from curate.sources.passed_over import MENDS, together
 from curate.summary.example_rows import example_rows
 from curate.summary.examples import choose, pictures
 from curate.summary.next_steps import next_steps
@@ -59,12 +60,16 @@ class PassCounts:
     ratings: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
     reused: int = 0
+    samples: int = 0
+    passed_over: Mapping[str, PassedOver] = field(default_factory=dict)
 
     @classmethod
     def of(cls, commits: Iterable[Commit]) -> PassCounts:
         """Of all shards."""
         found = cls()
         for commit in commits:
+            found.samples += commit.sample_count
+            found.passed_over = together([found.passed_over, commit.passed_over])
             found.statuses.update(commit.statuses)
             found.ratings.update(commit.ratings)
             found.categories.update(commit.categories)
@@ -73,7 +78,7 @@ class PassCounts:
 
     @property
     def failed(self) -> int:
-        """Samples without a label."""
+        """Pictures without a label, and samples without a picture."""
         return self.statuses.total() - self.statuses[Status.LABELLED]
 
 
@@ -116,8 +121,9 @@ def _judged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator[T
     first = next(iter(found))
     dtype = run.fingerprints[first].parts.get("model.dtype", AUTO)
     form = "" if dtype == AUTO else f" in {dtype}"
-    samples = max(counts.statuses.total() for counts in found.values())
-    said = f"{_under(run)}: {samples} samples judged by {run.settings.model.name}{form}"
+    samples, rows = max((counts.samples, counts.statuses.total()) for counts in found.values())
+    pictures = "" if rows == samples else f" with {rows} pictures"
+    said = f"{_under(run)}: {samples} samples{pictures} judged by {run.settings.model.name}{form}"
     yield from layout.paragraph(Text(said, style="bold"), width)
 
 
@@ -187,6 +193,7 @@ def _unjudged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator
         label = "failed" if alike else f"failed under {policy}:"
         why = Text("; ".join(told), style="yellow").append("; see their detail", style="default")
         yield from layout.field(label, why, width, 4) if told else ()
+    yield from _passed_over(next(iter(found.values())).passed_over, width)
     for failure in read_failures(run.store, TOP_SHARDS):
         said = one_line(f"{failure.shard} ({failure.url}): {failure.reason}")
         yield from layout.field("shard", Text(said, style="red"), width, 3)
@@ -195,12 +202,22 @@ def _unjudged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator
         yield from layout.field("", f"and {more} more shards: see failures/", width)
 
 
+def _passed_over(found: Mapping[str, PassedOver], width: int) -> Iterator[Text]:
+    """What in the sources is no part of any sample, or is not as it was meant to be."""
+    for reason, one in found.items():
+        mend = f"; {MENDS[reason]}" if reason in MENDS else ""
+        said = one_line(f"{one.count} {reason}, first {one.first}") + mend
+        yield from layout.field("noticed", Text(said, style="yellow"), width, 3)
+
+
 def _next(
     run: Run, splits: Mapping[str, int], found: Mapping[str, PassCounts], view: ScreenOptions, *, scored: bool
 ) -> Iterator[Text]:
     statuses = sum((counts.statuses for counts in found.values()), Counter[str]())
     broken, retry = count_failures(run.store), to_retry(statuses)
     steps = next_steps(run, splits, view.arguments, retry=retry, broken=broken, scored=scored)
+    if not steps:
+        return
     yield from layout.field("next", f"{'; '.join(steps)}:", view.width)
     yield from (Text(f"  {command}", style="cyan") for command in steps.values())
 

@@ -111,10 +111,11 @@ class _Lesson:
             cases = self._cases[sample.key]
             questions = tuple(forced_question(case, self._teacher.model) for case in cases.values())
             prepared = await pool.prepare(sample, questions)
-            for failure in (prepared.failure, *prepared.payloads):
+            first_frames = [payloads[0] for payloads in prepared.payloads]
+            for failure in (prepared.failure, *first_frames):
                 if isinstance(failure, Failure):
                     raise unusable(sample.key, failure)
-            asked = zip(cases, questions, prepared.payloads, strict=True)
+            asked = zip(cases, questions, first_frames, strict=True)
             await asyncio.gather(*(self._one(i, p, q, engine) for i, q, p in asked if isinstance(p, Payload)))
 
     async def _one(self, i: str, payload: Payload, question: Question, engine: Engine) -> None:

@@ -21,6 +21,8 @@ def check_commit(folder: Folder, judged: Judged) -> Iterator[Evidence]:
     yield from _same_counts(judged)
     yield from _same_fingerprint(folder, judged)
     yield from _same_inputs(folder, judged)
+    for reason, one in judged.commit.passed_over.items():
+        yield Note(f"shards with {reason}", f"{judged.shard.id} ({one.count}, {one.first})")
     if judged.commit.damage is not None:
         yield Note("damaged shards, of which the readable part is judged", judged.shard.id)
 
@@ -42,11 +44,13 @@ def _same_counts(judged: Judged) -> Iterator[Evidence]:
     table, commit = judged.table, judged.commit
     if commit.rows != table.num_rows:
         yield Finding(Law.ONE_FATE, judged.name, f"holds {table.num_rows} rows, its commit says {commit.rows}")
-    if commit.damage is not None and commit.damage.index != commit.rows:
+    if commit.samples not in (None, judged.samples):
+        yield Finding(Law.ONE_FATE, judged.name, f"holds {judged.samples} samples, its commit says {commit.samples}")
+    if commit.damage is not None and commit.damage.index != commit.sample_count:
         yield Finding(
             Law.ONE_FATE,
             judged.commit_name,
-            f"breaks off after {commit.damage.index} samples, but has {commit.rows} rows",
+            f"breaks off after {commit.damage.index} samples, but has rows of {commit.sample_count}",
         )
     reused = table.num_rows - table["reused_from"].null_count
     if commit.reused != reused:

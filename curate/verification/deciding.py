@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
-import polars as pl
-
 from curate.filtering.decide import decide_windows
+from curate.runs.annotation_table import scanned
 from curate.verification.evidence import Checked, Evidence, Finding, Law
 from curate.verification.folder import Folder, Judged
 from curate.verification.split_files import Placed, PlacedRow
@@ -44,9 +43,11 @@ def _decisions(folder: Folder, deciding: Deciding, judged: Sequence[Judged]) -> 
     """Index, key and part of each sample."""
     with ExitStack() as files:
         paths = {one.policy: files.enter_context(folder.files.local(one.placed)) for one in judged}
-        rows = {policy: pl.scan_parquet(path) for policy, path in paths.items()}
-        count = max(one.table.num_rows for one in judged)
-        for window in decide_windows(rows, count, deciding.rules, deciding.settings, ["index", "key", "part"]):
+        rows = {policy: scanned(path) for policy, path in paths.items()}
+        samples = max(one.samples for one in judged)
+        single = all(one.samples == one.table.num_rows for one in judged)
+        columns = ["index", "key", "part"]
+        for window in decide_windows(rows, samples, deciding.rules, deciding.settings, columns, single=single):
             yield from window.iter_rows()
 
 

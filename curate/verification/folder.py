@@ -10,6 +10,7 @@ from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.core.errors import InputError
@@ -19,7 +20,7 @@ from curate.judges.prompts import question_for
 from curate.judges.row_policies import FOLDER as POLICIES
 from curate.judges.row_policies import file_of, read_policy
 from curate.policies.policy import Policy
-from curate.runs.annotation_table import SCHEMA
+from curate.runs.annotation_table import ADDED, SCHEMA, completed
 from curate.runs.commits import Commit, annotation_name, commit_name, committed, read_commit
 from curate.runs.compaction.index import Index, Span, read_indexes
 from curate.runs.compaction.reading import AnnotationFiles
@@ -28,8 +29,8 @@ from curate.storage.store import Store
 from curate.verification.evidence import Finding, Law
 
 COLUMNS = [
-    *("key", "shard", "index", "sha256", "status", "rating", "category", "category_name", "rationale"),
-    *("p_unsafe", "policy", "reused_from"),
+    *("key", "shard", "index", "image_name", "sha256", "status", "rating", "category", "category_name", "rationale"),
+    *("p_unsafe", "detail", "policy", "reused_from"),
 ]
 """Columns that some check looks at, but for `rationale`, of which only its presence is kept."""
 
@@ -132,6 +133,11 @@ class Judged:
         """The table for polars, which takes longer for a small one than reading it did: only where it is needed."""
         return frame_of(self.table)
 
+    @cached_property
+    def samples(self) -> int:
+        """How many samples the rows are of."""
+        return int(pc.count_distinct(self.table["index"]).as_py())
+
     @property
     def name(self) -> str:
         """Name of the annotation file."""
@@ -223,11 +229,14 @@ def _read_file(data: bytes) -> pa.Table:
     """The rows of a file that was read at once: piece by piece, pyarrow takes twice the time for a small one."""
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         _require_schema(parquet.schema_arrow)
-        return parquet.read(COLUMNS, use_threads=False)  # Most files are small, and threads take turns to wake up.
+        names = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+        table = parquet.read(names, use_threads=False)  # Most files are small, and threads take turns to wake up.
+        return table if len(names) == len(COLUMNS) else completed(table, COLUMNS)
 
 
 def _require_schema(schema: pa.Schema) -> None:
-    if not schema.equals(SCHEMA):
+    earlier = pa.schema([field for field in SCHEMA if field.name not in ADDED])
+    if not (schema.equals(SCHEMA) or schema.equals(earlier)):
         raise ValueError("not the annotation schema")
 
 

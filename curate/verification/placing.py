@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from curate.core.types import Status
 from curate.filtering.rules import CLEAN, FAILED
 from curate.storage.store import Store
@@ -17,12 +19,21 @@ from curate.verification.split_set import SplitSet
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """What the annotations of the deciding policies say about one sample."""
+    """What the annotations of the deciding policies say about one sample.
+
+    Attributes:
+        pictures: the digest of each.
+        labelled: whether each picture has a label under every policy.
+        in_part: whether there is more in it than was judged.
+        too_large: whether some of it is more than is copied.
+    """
 
     index: int
     key: str
-    sha256: str | None
+    pictures: tuple[str | None, ...]
     labelled: bool
+    in_part: bool
+    too_large: bool
 
 
 class Placing:
@@ -87,28 +98,40 @@ class Placing:
 
 def _misfit(sample: _Sample, item: Placed) -> tuple[bool, bool]:
     """Members of a tar have no index: of samples with one key, the one with the same image and a fitting fate."""
-    return not item.has_image(sample.sha256), sample.labelled == (item.part == FAILED)
+    return not item.holds(sample.pictures), sample.labelled == (item.part == FAILED)
 
 
 def _differences(sample: _Sample, item: PlacedRow | PlacedMembers) -> Iterator[Evidence]:
     if isinstance(item, PlacedRow) and item.key != sample.key:
         yield Finding(Law.LOSSLESS, item.where, f"key is {item.key!r}, judged was {sample.key!r}")
-    if not item.has_image(sample.sha256):
+    if not (item.holds(sample.pictures) or (sample.too_large and item.part == FAILED)):
         yield Finding(Law.LOSSLESS, item.where, "the image's bytes are not those that were judged")
     if item.part.split("/")[0] == CLEAN and not sample.labelled:
         yield Finding(Law.FAIL_CLOSED, item.where, f"key {sample.key!r} was not judged, but is in {CLEAN}")
+    elif item.part.split("/")[0] == CLEAN and sample.in_part:
+        yield Finding(Law.FAIL_CLOSED, item.where, f"not all of key {sample.key!r} was judged, but it is in {CLEAN}")
 
 
 def _samples(judged: Sequence[Judged]) -> dict[int, _Sample]:
-    """By index; labelled is what has a label under every deciding policy."""
-    unlabelled = {
-        index
-        for one in judged
-        for index, status in one.rows.select("index", "status").iter_rows()
-        if status != Status.LABELLED
+    """By index. A label with a detail does not speak of the whole sample."""
+    labelled = pl.col("status") == Status.LABELLED.value
+    unlabelled, in_part, large = (
+        {index for one in judged for index in one.rows.filter(condition)["index"]}
+        for condition in (
+            ~labelled,
+            labelled & pl.col("detail").is_not_null(),
+            pl.col("status") == Status.TOO_MANY_BYTES.value,
+        )
+    )
+    pictures: dict[int, list[str | None]] = defaultdict(list)
+    keys = {}
+    for index, key, sha256 in judged[0].rows.select("index", "key", "sha256").iter_rows():
+        pictures[index].append(sha256)
+        keys[index] = key
+    return {
+        index: _Sample(index, key, tuple(pictures[index]), index not in unlabelled, index in in_part, index in large)
+        for index, key in keys.items()
     }
-    rows = judged[0].rows.select("index", "key", "sha256").iter_rows()
-    return {index: _Sample(index, key, sha256, index not in unlabelled) for index, key, sha256 in rows}
 
 
 def _by_key(samples: Mapping[int, _Sample]) -> dict[str, list[_Sample]]:

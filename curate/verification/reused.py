@@ -57,8 +57,11 @@ def _from_here(shard: str) -> pl.Expr:
 
 def _differences(judged: Judged, rows: pl.DataFrame, origins: pl.DataFrame) -> Iterator[Evidence]:
     labels = origins.filter(pl.col("status") == Status.LABELLED.value).select(pl.col("index").alias("at"), *_SAME)
-    both = rows.join(labels, on="at", how="left", suffix="_there")
-    same = (pl.col("sha256") == pl.col("sha256_there")).fill_null(value=False)
+    labels = labels.unique(["at", "sha256"], keep="first", maintain_order=True).with_columns(
+        is_there=pl.lit(value=True)
+    )
+    both = rows.join(labels, on=["at", "sha256"], how="left", suffix="_there")
+    same = pl.col("is_there").fill_null(value=False)
     p_unsafe, there = pl.col("p_unsafe"), pl.col("p_unsafe_there")
     near = ((p_unsafe - there).abs() <= _TOLERANCE).fill_null(pl.col("rating") == pl.col("rating_there"))
     # One judgement has one label; a second of the same picture may name another category.

@@ -83,9 +83,11 @@ def _indices(files: Sequence[Judged], rows: pl.DataFrame) -> Iterator[Evidence]:
 
 
 def _indices_of(judged: Judged) -> Iterator[Evidence]:
-    """What is wrong with them where they are not 0, 1, 2 and so on."""
+    """What is wrong with them where they are not 0, 1, 2 and so on; each of several pictures has a row of its own."""
     index = judged.rows["index"]
-    for double in index.filter(index.is_duplicated()).unique().sort():
+    named = judged.rows.select("index", "image_name")
+    doubled = named.is_duplicated() | (index.is_duplicated() & named["image_name"].is_null())
+    for double in index.filter(doubled).unique().sort():
         yield Finding(Law.ONE_FATE, judged.at(double), "has more than one row")
     for missing in sorted(set(range(max(index) + 1)) - set(index)):
         yield Finding(Law.ONE_FATE, judged.at(missing), "has no row")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from itertools import groupby
@@ -43,8 +43,8 @@ class Placed(Protocol):
         """File, and the place in it."""
         ...
 
-    def has_image(self, sha256: str | None) -> bool:
-        """Whether the image with this digest is in it; None asks for a sample without an image."""
+    def holds(self, pictures: Sequence[str | None]) -> bool:
+        """Whether the sample with these pictures, by their digests in order, is this one; None is one without bytes."""
         ...
 
     def difference(self, sample: Sample) -> str | None:
@@ -70,18 +70,18 @@ class PlacedRow:
         """See `Placed`."""
         return f"{self.file}, index {self.index}"
 
-    def has_image(self, sha256: str | None) -> bool:
-        """See `Placed`."""
-        return self.sha256 == sha256
+    def holds(self, pictures: Sequence[str | None]) -> bool:
+        """See `Placed`; an index names the picture that decided, a copy has the first one as its image."""
+        return self.sha256 in pictures if self.sidecar is None else self.sha256 == pictures[0]
 
     def difference(self, sample: Sample) -> str | None:
         """See `Placed`."""
         if self.key != sample.key:
             return f"key is {self.key!r}, in the source {sample.key!r}"
-        if not self.has_image(_sha256(sample.image)):
-            return "the image's bytes are not those of the source"
         if self.sidecar is None:
             return None
+        if self.sha256 != _sha256(sample.image):
+            return "the image's bytes are not those of the source"
         if sample.image is not None and (self.image_name or "") != sample.image_name:
             return f"the image is called {self.image_name!r}, in the source {sample.image_name!r}"
         return None if self.sidecar == _sidecar(sample.sidecar.items()) else "the sidecar is not that of the source"
@@ -107,15 +107,15 @@ class PlacedMembers:
         bare = self.key.rpartition("%23")[0]
         return tuple(dict.fromkeys((self.key, unquote(self.key), bare, unquote(bare))))
 
-    def has_image(self, sha256: str | None) -> bool:
+    def holds(self, pictures: Sequence[str | None]) -> bool:
         """See `Placed`."""
-        return sha256 is None or sha256 in {digest for _, digest in self.members}
+        return {digest for digest in pictures if digest is not None} <= {digest for _, digest in self.members}
 
     def difference(self, sample: Sample) -> str | None:
         """See `Placed`."""
         if sample.key not in self.keys:
             return f"key is {self.key!r}, in the source {sample.key!r}"
-        if not self.has_image(_sha256(sample.image)):
+        if not self.holds([_sha256(sample.image)]):
             return "the image's bytes are not those of the source"
         there = dict(self.members)
         for name, data in sample.sidecar.items():

@@ -68,14 +68,14 @@ def test_prepare_renders_every_question_in_order():
     image = picture(9)
     prepared = prepare(sample(image), QUESTIONS, RedRenderer(), LIMITS)
     assert (prepared.sha256, prepared.width, prepared.height, prepared.failure) == (sha256_of(image), 4, 3, None)
-    assert [p.data[:2] for p in prepared.payloads] == [(9, "a"), (9, "b"), (9, "c")]
+    assert [p.data[:2] for (p,) in prepared.payloads] == [(9, "a"), (9, "b"), (9, "c")]
 
 
 def test_prepare_keeps_a_refusal_to_its_question():
     prepared = prepare(sample(picture(15)), QUESTIONS, RedRenderer(), LIMITS)
-    kinds = [type(p) for p in prepared.payloads]
+    kinds = [type(p) for (p,) in prepared.payloads]
     assert kinds == [Payload, Failure, Payload]
-    assert prepared.payloads[1] == Failure(status=Status.REJECTED_BY_ENGINE, detail="too long")
+    assert prepared.payloads[1] == (Failure(status=Status.REJECTED_BY_ENGINE, detail="too long"),)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ async def prepare_all(samples, workers, factory=RedRenderer):
 
 
 def without_pid(prepared):
-    kept = tuple(p if isinstance(p, Failure) else p.data[:2] for p in prepared.payloads)
+    kept = tuple(p if isinstance(p, Failure) else p.data[:2] for (p,) in prepared.payloads)
     return replace(prepared, payloads=kept)
 
 
@@ -120,10 +120,10 @@ def test_processes_give_what_this_process_gives_and_end_with_the_pool():
     in_processes = asyncio.run(prepare_all(samples, 2))
     assert [without_pid(p) for p in in_thread] == here
     assert [without_pid(p) for p in in_processes] == here
-    pids = {p.data[2] for prepared in in_processes for p in prepared.payloads if isinstance(p, Payload)}
+    pids = {p.data[2] for prepared in in_processes for (p,) in prepared.payloads if isinstance(p, Payload)}
     assert os.getpid() not in pids
     assert not any(psutil.pid_exists(pid) for pid in pids)
-    assert {p.data[2] for p in in_thread[0].payloads} == {os.getpid()}
+    assert {p.data[2] for (p,) in in_thread[0].payloads} == {os.getpid()}
 
 
 def test_a_picture_that_kills_its_worker_fails_alone():
@@ -139,12 +139,12 @@ def test_a_worker_killed_by_others_costs_no_sample():
     async def scenario():
         async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
             first = await pool.prepare(sample(picture(1)), QUESTIONS[:1])
-            os.kill(first.payloads[0].data[2], signal.SIGKILL)
+            os.kill(first.payloads[0][0].data[2], signal.SIGKILL)
             return first, await pool.prepare(sample(picture(2)), QUESTIONS[:1])
 
     first, second = asyncio.run(scenario())
     assert second.failure is None
-    assert second.payloads[0].data[2] != first.payloads[0].data[2]
+    assert second.payloads[0][0].data[2] != first.payloads[0][0].data[2]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -184,7 +184,7 @@ def test_a_cancelled_caller_leaves_the_worker_usable():
                 task.cancel()
             return await pool.prepare(sample(picture(4)), QUESTIONS)
 
-    assert asyncio.run(scenario()).payloads[0].data[0] == 4
+    assert asyncio.run(scenario()).payloads[0][0].data[0] == 4
 
 
 def signals_and_threads(question):
@@ -265,7 +265,7 @@ def test_workers_end_with_a_parent_that_is_killed():
         async def main():
             pool = PreprocessPool(RedRenderer, LIMITS, workers=1)
             prepared = await pool.prepare(sample(picture(1)), QUESTIONS[:1])
-            print(prepared.payloads[0].data[2], flush=True)
+            print(prepared.payloads[0][0].data[2], flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
         if __name__ == "__main__":
@@ -296,6 +296,6 @@ def test_jpegs_are_reduced_to_what_the_renderer_needs_only_where_that_is_asked_f
     Image.new("RGB", (80, 60)).save(out, "JPEG")
     whole = prepare(sample(out.getvalue()), QUESTIONS[:1], SizeRenderer(), LIMITS)
     reduced = prepare(sample(out.getvalue()), QUESTIONS[:1], SizeRenderer(), replace(LIMITS, reduced=True))
-    assert whole.payloads[0].data == (80, 60)
-    assert reduced.payloads[0].data == (40, 30)
+    assert whole.payloads[0][0].data == (80, 60)
+    assert reduced.payloads[0][0].data == (40, 30)
     assert (reduced.width, reduced.height) == (whole.width, whole.height) == (80, 60)

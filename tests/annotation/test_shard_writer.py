@@ -32,22 +32,22 @@ def test_who_wakes_up_after_another_has_finished_takes_its_commit(run, tmp_path)
     rows = rows_of(run, tmp_path)
     late = writer_of(run)
     for row in islice(rows, 3):
-        late.journal.add(row)
+        late.journal.add(row.index, row)
     late.journal.checkpoint()
     judge(run)  # takes the shard over, finishes it, and deletes the checkpoints
     for row in islice(rows, 3, None):
-        late.journal.add(row)
+        late.journal.add(row.index, row)
     late.journal.checkpoint()
-    assert late.publish(None, "late", 1.0) == read_commit(run.store, "p", run.plan.shards[0].id)
+    assert late.publish(None, {}, "late", 1.0) == read_commit(run.store, "p", run.plan.shards[0].id)
     assert run.store.names(f"work/parts/p/{run.plan.shards[0].id}") == []
 
 
 def test_a_checkpoint_that_is_gone_is_an_error_where_nobody_has_finished(run, tmp_path):
     late = writer_of(run)
     for row in rows_of(run, tmp_path):
-        late.journal.add(row)
+        late.journal.add(row.index, row)
     late.journal.checkpoint()
     late.journal.discard()
     assert Claims(run.store, "late").take(run.plan.shards[0].id)
     with pytest.raises(FileNotFoundError):
-        late.publish(None, "late", 1.0)
+        late.publish(None, {}, "late", 1.0)

@@ -72,7 +72,7 @@ def test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back(tm
     shard, aside = tmp_path / "1.tar", tmp_path / "aside"
     shard.rename(aside)
     if change == "changes":
-        shard.write_bytes(tar_bytes(members_of(3)))
+        shard.write_bytes(tar_bytes(members_of(40)))
     (reason,) = annotate(planned).unreadable.values()
     assert "1.tar" in reason
     assert len(rows(tmp_path / "run")) == 4

@@ -87,7 +87,7 @@ def test_other_formats_are_decoded_whole(kind):
     out = io.BytesIO()
     PICTURE.save(out, kind)
     whole, asked = decode(out.getvalue(), **LIMITS), decode(out.getvalue(), **LIMITS, needed=Needed())
-    assert asked == replace(whole, image=asked.image)
+    assert asked == replace(whole, frames=asked.frames)
     assert np.array_equal(asked.image, whole.image)
 
 

@@ -144,7 +144,7 @@ def writer(run, rows):
     identity = Identity(fingerprint=run.fingerprints["p"].digest, plan_hash=run.plan.plan_hash, version=version)
     one = ShardWriter(run.store, run.plan.shards[0], "p", identity)
     for row in rows:
-        one.journal.add(row)
+        one.journal.add(row.index, row)
     one.journal.checkpoint()
     return one
 
@@ -160,7 +160,7 @@ def test_who_lost_the_claim_leaves_an_unfinished_shard_as_it_is(tmp_path):
     late = writer(run, rows_over(tmp_path))
     assert Claims(run.store, "another").take(shard_of(run))
     with pytest.raises(ClaimLost):
-        late.publish(None, "late", 1.0)
+        late.publish(None, {}, "late", 1.0)
     assert run.store.names("annotations/p") == []
     assert run.store.names("commits/p") == []
 
@@ -170,7 +170,7 @@ def test_a_commit_of_a_file_that_is_gone_does_not_stand_in_the_way(tmp_path):
     run = run_over(tmp_path)
     late = writer(run, rows_over(tmp_path))
     assert Claims(run.store, "holder").take(shard_of(run))
-    commit = late.publish(None, "holder", 1.0)
+    commit = late.publish(None, {}, "holder", 1.0)
     run.store.delete(commit_name("p", shard_of(run)))
     run.store.delete(annotation_name("p", shard_of(run)))
     again = writer(run, islice(rows_over(tmp_path), 6))
@@ -182,5 +182,5 @@ def test_a_commit_of_a_file_that_is_gone_does_not_stand_in_the_way(tmp_path):
         return made
 
     again._commit = woken  # the fault: another process's write between two lines of this one
-    assert again.publish(None, "holder", 1.0) == read_commit(run.store, "p", shard_of(run))
+    assert again.publish(None, {}, "holder", 1.0) == read_commit(run.store, "p", shard_of(run))
     assert read_commit(run.store, "p", shard_of(run)).sha256 != "0" * 64

@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.core.errors import InputError, ShardUnreadable
+from curate.core.errors import ShardUnreadable
 from curate.core.types import Sample, Status
 from curate.sources.names import to_bytes
 from curate.sources.registry import source_for
@@ -117,9 +117,9 @@ class TestAgainstWebDataset:
                 archive.addfile(header, io.BytesIO())
         settings = dataset(tmp_path / "a.tar")
         found, _ = read(only_shard(tmp_path / "a.tar", settings), settings)
-        assert (
-            [as_webdataset(s) for s in found] == by_webdataset(tmp_path / "a.tar") == [{"__key__": "d/a", "jpg": b""}]
-        )
+        assert by_webdataset(tmp_path / "a.tar") == [{"__key__": "d/a", "jpg": b""}]
+        # A hard link is a file, with the bytes of the one that it names.
+        assert [as_webdataset(s) for s in found] == [{"__key__": "d/a", "jpg": b"", "txt": b""}]
 
 
 class TestSamples:
@@ -142,14 +142,15 @@ class TestSamples:
         ]
 
     @pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("a.jpg", "a.seg.PNG"), ("a.json", "a.gif", "a.x.tiff")])
-    def test_two_images_need_a_decision(self, tmp_path: Path, names: tuple[str, ...]) -> None:
+    def test_each_picture_is_judged_unless_one_is_named(self, tmp_path: Path, names: tuple[str, ...]) -> None:
         data = tar_bytes([(name, name.encode()) for name in names])
-        with pytest.raises(
-            InputError, match=r"sample 'a' has 2 images .*name the one to judge, e.g. dataset.image="
-        ) as error:
-            read_tar(tmp_path / "a.tar", data)
-        assert "\n" not in str(error.value)
-        assert "a.tar" in str(error.value)
+        pictures, _ = read_tar(tmp_path / "a.tar", data)
+        images = [name for name in names if not name.endswith("json")]
+        assert [(s.key, s.index, s.picture, s.image) for s in pictures] == [
+            ("a", 0, n, name.encode()) for n, name in enumerate(images)
+        ]
+        assert [s.part for s in pictures] == [name.partition(".")[2] for name in images]
+        assert [len(s.sidecar) for s in pictures] == [len(names) - 1, *[0] * (len(images) - 1)]
         wanted = names[-1].partition(".")[2]
         (sample,), _ = read_tar(tmp_path / "a.tar", data, image=wanted)
         assert sample.image == names[-1].encode()

@@ -16,6 +16,7 @@ from curate.cli.remarks import remarks
 from curate.console.output import say
 from curate.console.phases import phase
 from curate.console.terminal import duration, size
+from curate.console.untrusted_text import one_line
 from curate.core.errors import ExitCode, InputError
 from curate.costs.computed import ROW_BYTES, Computed, computed
 from curate.costs.gpu_bound import PEAK_SHARE
@@ -26,6 +27,7 @@ from curate.runs.plan import Plan, make_plan
 from curate.runs.run_folder import read_record
 from curate.settings.engine import EngineSettings
 from curate.settings.run import Settings
+from curate.sources.passed_over import MENDS, PassedOverLedger
 from curate.storage.factory import open_store
 
 SUMMARY = "list the shards and estimate time, GPU-hours and disk, without writing anything"
@@ -50,18 +52,21 @@ def main(argv: list[str]) -> ExitCode:
     with phase("listing the shards"):
         plan = make_plan(settings.dataset)
     say(*_listing(plan))
+    ledger = PassedOverLedger()
     if count == 0:
-        samples, exact = count_samples(plan, settings.dataset)
+        samples, exact = count_samples(plan, settings.dataset, ledger.add)
         say(f"{'' if exact else 'about '}{samples} samples", *_disk(split_disk_estimate(plan.shards, samples)))
+        say(*_passed_over(ledger))
         return ExitCode.DONE
     bound = computed(settings, plan) if count is None else None
     if bound is not None:
-        say(*_computed(bound, settings, plan))
+        say(*_computed(bound, settings, plan, ledger))
         return ExitCode.DONE
     settings = settle_dtype(settings, read_record(open_store(settings.output.dir)))
     found = earlier(settings) if count is None else None
     say(f"measured    by earlier workers in {settings.output.dir}" if found else "measured    by a probe")
-    say(*_estimate(estimate(settings, plan, found or probe(settings, count or PROBE)), settings.engine))
+    expected = estimate(settings, plan, found or probe(settings, count or PROBE), ledger.add)
+    say(*_estimate(expected, settings.engine), *_passed_over(ledger))
     say(*remarks(settings))
     return ExitCode.DONE
 
@@ -99,8 +104,14 @@ def _estimate(estimate: Estimate, engine: EngineSettings) -> Iterator[str]:
     yield from _disk(estimate.disk)
 
 
-def _computed(bound: Computed, settings: Settings, plan: Plan) -> Iterator[str]:
-    samples, exact = count_samples(plan, settings.dataset)
+def _passed_over(ledger: PassedOverLedger) -> Iterator[str]:
+    for reason, one in ledger.found.items():
+        mend = f"; {MENDS[reason]}" if reason in MENDS else ""
+        yield f"noticed     {one.count} {reason}, first {one_line(one.first)}{mend}"
+
+
+def _computed(bound: Computed, settings: Settings, plan: Plan, ledger: PassedOverLedger) -> Iterator[str]:
+    samples, exact = count_samples(plan, settings.dataset, ledger.add)
     cards = f"one {bound.gpu.name}" if bound.gpus == 1 else f"{bound.gpus} {bound.gpu.name}, which hold it together"
     yield f"computed    not measured: {settings.model.name} is not on this machine, and was not fetched for this"
     yield f"            for {cards}, at {PEAK_SHARE:.0%} of its peak; start-up and image processing are left out"
@@ -114,6 +125,7 @@ def _computed(bound: Computed, settings: Settings, plan: Plan) -> Iterator[str]:
     yield f"time        {duration(samples / bound.rate / tasks)} by {tasks_said} at least, {hours:.2f} GPU-hours"
     annotations = round(samples * ROW_BYTES * len(settings.passes))
     yield from _disk({"annotations": annotations, **split_disk_estimate(plan.shards, samples)})
+    yield from _passed_over(ledger)
     yield f"to measure  the same with probe={PROBE}, on a GPU; it fetches {size(bound.download)} of weights first"
 
 

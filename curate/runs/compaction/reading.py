@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.runs.annotation_table import SCHEMA
+from curate.runs.annotation_table import SCHEMA, completed
 from curate.runs.commits import Commit, annotation_name
 from curate.runs.compaction.index import Span, read_indexes
 from curate.runs.journal import write_rows
@@ -123,7 +123,7 @@ class AnnotationFiles:
             rows = footer.row_group(number).num_rows
             low, high = max(span.first, start), min(end, start + rows)
             if low < high:
-                yield self._read_group(span.part, footer, number).slice(low - start, high - low)
+                yield completed(self._read_group(span.part, footer, number)).slice(low - start, high - low)
             start += rows
 
     def _read_footer(self, part: str) -> pq.FileMetaData:

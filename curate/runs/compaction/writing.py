@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.core.errors import InputError
-from curate.runs.annotation_table import SCHEMA
+from curate.runs.annotation_table import SCHEMA, completed
 from curate.runs.commits import Commit, annotation_name
 from curate.runs.compaction.grouping import Group
 from curate.runs.compaction.index import Part, Span
@@ -62,7 +62,7 @@ class _Writer:
         digest, rows = _Digest(), 0
         with pq.ParquetFile(path) as file:
             metadata = _plain(file.schema_arrow.metadata)
-            for table in _row_groups(file):
+            for table in map(completed, _row_groups(file)):
                 rows += table.num_rows
                 digest.add(table)
                 self._append(table.replace_schema_metadata(None))

@@ -1,0 +1,72 @@
+"""What of a source is no part of any sample, or not of the one it was meant for, by reason: nothing is in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from curate.core.types import PassedOver
+
+Note = Callable[[str, str], None]
+"""Told the reason, in words of a plural, and a name."""
+
+HIDDEN = "hidden files"
+MACOS_TWINS = "files of macOS beside the others"
+SYMBOLIC_LINKS = "symbolic links"
+DANGLING = "links to nothing"
+SPECIAL = "devices and pipes"
+SPARSE = "sparse files"
+NO_PICTURE = "files that are no pictures"
+ORPHANS = "captions without an image"
+UNREADABLE = "files that cannot be read"
+OUTSIDE = "links out of the folder"
+RESERVED = "names that webdataset keeps for itself"
+KEY_COMES_BACK = "keys that come back behind others"
+CUT = "samples too large for one, and cut"
+NUMBERED = "samples of several numbered pictures"
+
+_ONE_TO_WEBDATASET = "names like photo.12.jpg, of one stem, are one sample to webdataset"
+
+MENDS: Mapping[str, str] = {
+    KEY_COMES_BACK: "captions behind all the images are not theirs: write the tar again with `tar --sort=name`",
+    **dict.fromkeys((CUT, NUMBERED), f"{_ONE_TO_WEBDATASET}: dataset.suffix_from=last_dot makes each its own"),
+    SYMBOLIC_LINKS: "write the tar again with `tar --dereference`",
+    SPARSE: "write the tar again without `--sparse`",
+}
+"""What to do about a reason, where there is something."""
+
+
+def why_hidden(name: str) -> str:
+    """The reason for a name that begins with a dot."""
+    return MACOS_TWINS if name.startswith("._") else HIDDEN
+
+
+def ignored(reason: str, name: str) -> None:
+    """For whoever reads a source that was told of before."""
+
+
+class PassedOverLedger:
+    """Counts by reason, in the order in which reasons come up.
+
+    Attributes:
+        found: by reason.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, PassedOver] = {}
+
+    def add(self, reason: str, name: str) -> None:
+        """One more."""
+        known = self.found.get(reason)
+        first = name[:200] if known is None else known.first
+        self.found[reason] = PassedOver(count=1 if known is None else known.count + 1, first=first)
+
+
+def together(all_found: Iterable[Mapping[str, PassedOver]]) -> dict[str, PassedOver]:
+    """The sums over several, the first name of each that has one."""
+    sums: dict[str, PassedOver] = {}
+    for found in all_found:
+        for reason, one in found.items():
+            known = sums.get(reason)
+            count = one.count + (known.count if known else 0)
+            sums[reason] = PassedOver(count=count, first=known.first if known else one.first)
+    return sums
