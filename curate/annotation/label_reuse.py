@@ -17,6 +17,7 @@ from curate.annotation.digest_index import DigestIndex
 from curate.annotation.duplicates import Label
 from curate.annotation.judge_sample import of_first_frame_only
 from curate.core.errors import InputError
+from curate.core.secrets import masked_url
 from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
 from curate.runs.commits import Commit, read_commits
@@ -81,7 +82,7 @@ class LabelReuse:
             file = self._files[policy][place >> 32]
             row = self._row(file, place & 0xFFFFFFFF)
             if row.sha256 == sha256 and not of_first_frame_only(row):
-                return Label(row, f"{file.place}#{row.shard}/{row.index}")
+                return Label(row, f"{masked_url(file.place)}#{row.shard}/{row.index}")
         return None
 
     def _row(self, file: _File, index: int) -> Annotation:

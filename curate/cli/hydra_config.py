@@ -25,7 +25,7 @@ from curate.cli.overrides import MOVED, Override, key_of, no_such_choice, pairs,
 from curate.core.calibration import load_calibration
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir, packaged
-from curate.core.secrets import remember
+from curate.core.secrets import masked_url, remember
 from curate.policies.policy import Policy, load_policy
 from curate.policies.policy_file import check_duplicate_keys, literal_policy
 from curate.settings.catalogue import MODELS, defaults_of, lookup
@@ -203,7 +203,7 @@ def _name_dataset(config: DictConfig) -> None:
         return
     shards = OmegaConf.select(config, "dataset.shards", throw_on_missing=False)
     if shards:
-        listed = [shards] if isinstance(shards, str) else [str(shard) for shard in shards]
+        listed = [masked_url(str(shard)) for shard in ([shards] if isinstance(shards, str) else shards)]
         on_hub = config.dataset.get("format") == "hub"
         OmegaConf.update(config, "dataset.name", named_after(listed, on_hub=on_hub), force_add=True)
 

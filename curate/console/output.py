@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ def configure(*, verbose: bool) -> None:
     # Saves over a minute of start-up where TensorFlow happens to be installed beside transformers.
     os.environ.setdefault("USE_TF", "0")
     sys.excepthook = _traceback
+    threading.excepthook = lambda ended: _traceback(
+        ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback
+    )
     _log(logging.INFO if verbose else logging.ERROR)
     if verbose:
         return

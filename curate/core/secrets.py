@@ -72,7 +72,7 @@ def masked_url(url: str) -> str:
 
     The same for every signature of one object; masking twice changes nothing.
     """
-    if not _WHOLE.match(url):
+    if "://" not in url or not _WHOLE.match(url) or not any(sign in url for sign in "@?#"):
         return url
     bare = _LONE_TOKEN.sub(rf"\1{MASK}@", _PASSWORD.sub(f"://{MASK}@", url))
     return _QUERY.sub(_masked_query, bare)
@@ -122,7 +122,7 @@ def remember(given: object, masked: object) -> None:
     elif isinstance(given, list | tuple) and isinstance(masked, list | tuple):
         for value, other in zip(given, masked, strict=True):
             remember(value, other)
-    elif given != masked:
+    elif given is not None and given != masked:
         for secret in (str(given),) if masked == MASK else _secrets_in(str(given)):
             if len(secret) >= _REMEMBERED_FROM:
                 _remembered.update({secret, quote(secret, safe=""), unquote(secret)})

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from curate.core.errors import EngineDead
+from curate.core.secrets import masked_url
 from curate.core.types import Rating
 
 _RATING = re.compile(r'"rating"\s*:\s*"')
@@ -57,7 +58,9 @@ def completion_of(response: httpx.Response) -> ChatResponse:
             generation_tokens=usage.get("completion_tokens") or 0,
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise EngineDead(f"{response.url} answers with what is no chat completion: {type(error).__name__}") from error
+        raise EngineDead(
+            f"{masked_url(str(response.url))} answers with what is no chat completion: {type(error).__name__}"
+        ) from error
 
 
 def p_unsafe_of(tokens: Sequence[Mapping[str, Any]]) -> float | None:

@@ -25,6 +25,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 from curate.core.errors import EngineDead, InputError, RequestRejected
+from curate.core.secrets import MASK, masked_url, remember, without_secrets
 from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, RendererFactory
 from curate.engines.chat_response import ChatResponse, completion_of
@@ -105,10 +106,12 @@ class ServerEngine:
             )
         self._model = model
         self._url = settings.url.rstrip("/")
+        self._shown = masked_url(self._url)
         self._name = settings.api_model or model.path
         self._key_env = settings.api_key_env
         self._args = ServerArgs.model_validate(settings.args)
         key = os.environ.get(settings.api_key_env)
+        remember(key, MASK)  # a server may say it back
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             limits=httpx.Limits(max_connections=settings.max_requests),
@@ -131,18 +134,20 @@ class ServerEngine:
             response = await self._client.get(f"{self._url}/models")
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise InputError(
-                f"no server at engine.url={self._url}: {_described(error)}; start it or mend the URL"
+                f"no server at engine.url={self._shown}: {_described(error)}; start it or mend the URL"
             ) from error
         if response.status_code in (401, 403):
-            raise InputError(f"{self._url} refuses the key: put the right one into the environment as {self._key_env}")
+            raise InputError(
+                f"{self._shown} refuses the key: put the right one into the environment as {self._key_env}"
+            )
         if response.status_code != 200:
             hint = "engine.url is what OpenAI clients take as base URL and usually ends in /v1"
-            raise InputError(f"{self._url}/models answers {response.status_code}: {hint}")
+            raise InputError(f"{self._shown}/models answers {response.status_code}: {hint}")
         served = _model_names(response)
         if self._name not in served:
             names = ", ".join(served[:5]) or "nothing"
             raise InputError(
-                f"{self._url} does not serve {self._name!r} but {names}: set engine.api_model to one of them"
+                f"{self._shown} does not serve {self._name!r} but {names}: set engine.api_model to one of them"
             )
 
     async def judge(self, payload: Payload, question: Question) -> Answer:
@@ -198,14 +203,14 @@ class ServerEngine:
         trouble = _TryAgain("")
         for attempt in range(self._args.retries + 1):
             if attempt:
-                logger.info("request to %s is sent again: %s", self._url, trouble)
+                logger.info("request to %s is sent again: %s", self._shown, trouble)
                 self._counts["retries"] += 1
                 await asyncio.sleep(trouble.pause(self._args.back_off * 2 ** (attempt - 1)))
             try:
                 return await self._send(body)
             except _TryAgain as error:
                 trouble = error
-        raise EngineDead(f"{self._url} failed {self._args.retries + 1} times in a row: {trouble}")
+        raise EngineDead(f"{self._shown} failed {self._args.retries + 1} times in a row: {trouble}")
 
     async def _send(self, body: dict[str, Any]) -> httpx.Response:
         self._counts["requests"] += 1
@@ -219,7 +224,7 @@ class ServerEngine:
         if status in _TRY_AGAIN or status >= 500:
             raise _TryAgain(f"{status}: {_message(response)}", response.headers.get("Retry-After", ""))
         if status != 200:
-            raise EngineDead(f"{self._url} answers {status}: {_message(response)}")
+            raise EngineDead(f"{self._shown} answers {status}: {_message(response)}")
         return response
 
 
@@ -253,7 +258,9 @@ def _model_names(response: httpx.Response) -> list[str]:
     try:
         return [str(model["id"]) for model in response.json()["data"]]
     except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{response.url} answers, but with no list of models: mend engine.url") from error
+        raise InputError(
+            f"{masked_url(str(response.url))} answers, but with no list of models: mend engine.url"
+        ) from error
 
 
 def _message(response: httpx.Response) -> str:
@@ -263,8 +270,8 @@ def _message(response: httpx.Response) -> str:
         text = error["message"] if isinstance(error, dict) else error
     except (ValueError, LookupError, TypeError):
         text = response.text
-    return " ".join(str(text).split())[:300]
+    return " ".join(without_secrets(str(text)).split())[:300]
 
 
 def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return without_secrets(f"{type(error).__name__}: {error}".rstrip(": "))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,11 @@ def serve(
     os.sched_setaffinity(0, cores)
     os.environ.update(environment)  # before anything is imported that reads it
     configure_child()
-    pipe.send(_work(pickle.loads(pickled), pipe))
+    try:
+        pipe.send(_work(pickle.loads(pickled), pipe))
+    except Exception as error:  # noqa: BLE001 - a defect, which multiprocessing would show with all that is in it
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(1)
 
 
 def _work(assignment: Assignment, pipe: Connection[Any, Any]) -> Outcome | CurateError:

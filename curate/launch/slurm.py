@@ -38,9 +38,11 @@ def write_scripts(folder: Path, name: str, job: JobSettings, arguments: Sequence
     annotate = [*_array_options(job), f"--job-name={name}", f"--output={folder}/logs/%A_%a.out"]
     finish = [f"--job-name={name}-finish", f"--output={folder}/logs/%j-finish.out", *_common_options(job)]
     output = f"output.dir={place}"
+    # The run's folder keeps no credentials; here they are names of variables.
+    access = [one for one in arguments if one.lstrip("+~").startswith("dataset.storage_options")]
     return (
         _write(folder / "annotate.sh", annotate, job, [*arguments, output]),
-        _write(folder / "finish.sh", finish, job, [output]),
+        _write(folder / "finish.sh", finish, job, [*access, output]),
     )
 
 

@@ -3,8 +3,9 @@
 A claim is a file created if absent, `work/claims/<shard-id>.<epoch>.json`. A worker proves that it lives by changing
 its one heartbeat file, `work/workers/<worker-id>.json`; others watch with their own monotonic clock for that change,
 so no machine's time of day is ever compared with another's. A stale claim is taken over by creating the next epoch,
-which only one can do. None of this protects the result: that is done by publishing create-if-absent and by commits,
-so a worker that lost its lease without noticing does double work at worst.
+which only one can do. None of this protects the result: that is done by publishing create-if-absent, by commits, and by
+asking for the claim again before each step that others would see (`results`), so a worker that lost its lease without
+noticing does double work at worst.
 """
 
 from __future__ import annotations

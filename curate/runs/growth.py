@@ -20,8 +20,8 @@ from curate.runs.shard_failures import read_failures
 from curate.settings.run import Settings
 from curate.storage.store import Store
 
-FOLDER = "folder"
-"""The format whose shards are ranges of one listing, so that a file more moves all that stand behind it."""
+RANGES = ("folder", "hub")
+"""Formats whose shards are ranges of one whole, so that a file more moves all that stand behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +97,8 @@ def _mended_shards(store: Store, there: Mapping[str, ShardRef]) -> dict[str, Sha
 def _refuse_shifted(
     store: Store, after: Plan, now: Plan, found: Differences, settings: Settings, elsewhere: str
 ) -> None:
-    """Of a folder whose listing is another one, what is left would be judged twice or not at all."""
-    shifted = {was.url: (was, shard) for was, shard in reversed(found.changed) if was.format == FOLDER}
+    """Of a folder or data set that is another one now, what is left would be judged twice or not at all."""
+    shifted = {was.url: (was, shard) for was, shard in reversed(found.changed) if was.format in RANGES}
     if not shifted:
         return
     done = finished(store, settings.passes)

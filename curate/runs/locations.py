@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from curate.core.errors import InputError
 from curate.core.secrets import MASK, masked_url
+from curate.core.types import ShardRef
 from curate.runs.plan import Plan, plan_of
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import shard_id
@@ -56,13 +57,13 @@ def recognised(now: Plan, before: Plan | None, dataset: DatasetSettings) -> Plan
         bare = masked_url(shard.url)
         url = moves.back(bare)
         own = shard.id if url == bare else shard_id(shard.id.rpartition("-")[0], url, shard.part)
-        shards.append(replace(shard, id=known.get((url, shard.part), own), url=url))
+        shards.append(_renamed(shard, known.get((url, shard.part), own), url))
     return plan_of(shards, now.limit)
 
 
 def bare(plan: Plan) -> Plan:
     """A recorded plan without the secrets that were recorded before they were left out."""
-    shards = [replace(shard, url=masked_url(shard.url)) for shard in plan.shards]
+    shards = [_renamed(shard, shard.id, masked_url(shard.url)) for shard in plan.shards]
     return plan if tuple(shards) == plan.shards else plan_of(shards, plan.limit)
 
 
@@ -72,12 +73,31 @@ def located(plan: Plan, dataset: DatasetSettings, live: Mapping[str, str]) -> Pl
     Args:
         plan: as the run's folder has it.
         dataset: says what was moved, and has URLs whose secrets the folder does not keep.
-        live: urls of now by what they are without secrets.
+        live: urls of now, by recorded ones or by what they are without secrets.
     """
     moves = Moves.of(dataset)
-    now = [moves.forth(shard.url) for shard in plan.shards]
-    shards = (replace(shard, url=live.get(masked_url(url), url)) for shard, url in zip(plan.shards, now, strict=True))
-    return replace(plan, shards=tuple(shards))
+
+    def now(url: str) -> str:
+        moved = moves.forth(url)
+        return live.get(url) or live.get(masked_url(moved), moved)
+
+    return replace(plan, shards=tuple(_renamed(shard, shard.id, now(shard.url)) for shard in plan.shards))
+
+
+def still_moved(recorded: Mapping[str, str], now: Plan, dataset: DatasetSettings) -> dict[str, str]:
+    """What was moved once, and what `dataset` says of it now; without what is back where it was."""
+    found = {**recorded, **dataset.moved}
+    places = Moves.of(dataset.model_copy(update={"moved": found})).places
+    return {
+        given: found[given]
+        for given, (old, new) in zip(found, places.items(), strict=True)
+        if given in dataset.moved or not _is_back(now, old, new)
+    }
+
+
+def _is_back(now: Plan, old: str, new: str) -> bool:
+    urls = [masked_url(shard.url) for shard in now.shards]
+    return any(_is_at(url, old) for url in urls) and not any(_is_at(url, new) for url in urls)
 
 
 def with_secrets(plan: Plan, dataset: DatasetSettings) -> dict[str, str]:
@@ -117,8 +137,15 @@ def moved_from(old: str, new: str) -> str:
     return f" (if they only lie elsewhere now: dataset.moved='{{{': '.join(places)}}}')"
 
 
+def _renamed(shard: ShardRef, name: str, url: str) -> ShardRef:
+    """`shard` with another id and url; itself where they are the same, as most of 100,000 are."""
+    return shard if (shard.id, shard.url) == (name, url) else replace(shard, id=name, url=url)
+
+
 def _replaced(url: str, places: Mapping[str, str]) -> str:
     """`url` below another place, where it lies at or below one of `places`; the longest of them counts."""
+    if not places:
+        return url
     found = max((place for place in places if _is_at(url, place)), key=len, default=None)
     return url if found is None else places[found] + url[len(found) :]
 

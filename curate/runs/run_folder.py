@@ -14,13 +14,12 @@ import yaml
 
 from curate.console.output import complain
 from curate.core.errors import InputError
-from curate.core.secrets import masked_url
 from curate.core.version import __version__
 from curate.core.yaml_files import load_yaml
 from curate.policies.policy import BY_ROW
 from curate.runs.fingerprint import CHOICES, Fingerprint, later_parts
 from curate.runs.growth import continued_plan
-from curate.runs.locations import bare, check_moved, located, recognised, with_secrets
+from curate.runs.locations import bare, check_moved, located, recognised, still_moved, with_secrets
 from curate.runs.plan import (
     Plan,
     plan_from_bytes,
@@ -76,7 +75,6 @@ def open_run(
         InputError: the folder holds rows of another fingerprint or policy, or a run over other shards.
         BegunMeanwhile: nothing was recorded, and now something is.
     """
-    live = {masked_url(shard.url): shard.url for shard in plan.shards}
     now, before = plan, None
     recorded = recorded and read_record(store)  # planning takes its time, and others may have recorded more meanwhile
     if recorded is not None:
@@ -85,10 +83,11 @@ def open_run(
         _refuse_left_out_policies(store, recorded, fingerprints)
         fingerprints = _as_begun(recorded, fingerprints)
         _tell_versions(recorded, settings)
-        settings = _moved_as_before(settings, recorded)
+        settings = _moved_as_before(settings, now, recorded)
         before = bare(plan_from_bytes(store.read(PLAN)))
         check_moved(before, settings.dataset)
     plan = recognised(now, before, settings.dataset)
+    live = {known.url: shard.url for known, shard in zip(plan.shards, now.shards, strict=True)}
     if before is not None:
         plan = continued_plan(store, before, plan, settings)
     store.replace(PLAN, plan_to_bytes(plan))
@@ -136,9 +135,9 @@ def load_run(folder: str | Path, access: Callable[[DatasetSettings], DatasetSett
     return Run(store=store, settings=settings, plan=located(plan, dataset, live), fingerprints=fingerprints)
 
 
-def _moved_as_before(settings: Settings, recorded: Record) -> Settings:
-    """What was moved stays moved, without being said again."""
-    moved = {**recorded["settings"]["dataset"].get("moved", {}), **settings.dataset.moved}
+def _moved_as_before(settings: Settings, now: Plan, recorded: Record) -> Settings:
+    """What was moved stays moved, without being said again, until it is back."""
+    moved = still_moved(recorded["settings"]["dataset"].get("moved", {}), now, settings.dataset)
     return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"moved": moved})})
 
 

@@ -433,3 +433,19 @@ def test_vllm_rejects_what_is_too_long_and_lives_on(vllm_server):
     assert parse_answer(answer.text, replace(QUESTION, rationale="none"))
     with pytest.raises(InputError, match="does not serve"):
         judge_at(vllm_server, picture, path="other")
+
+
+def test_neither_password_nor_key_is_in_what_is_said_of_a_server(monkeypatch):
+    """Rows keep the reason of a failure."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-5ec2e75ec2e7")
+    script = Script((400, {"error": {"message": "no such key: sk-5ec2e75ec2e7"}}, {}))
+    (refused,), _ = judge(script)
+    assert isinstance(refused, RequestRejected)
+    dead = ServerEngine(
+        ModelSettings(name="guard", path="guard"),
+        EngineSettings(name="server", url="http://me:5ec2e7pw@127.0.0.1:9/v1", args={"retries": 0}),
+    )
+    with pytest.raises(EngineDead) as failed:
+        asyncio.run(dead.judge(PAYLOAD, QUESTION))
+    for said in (str(refused), str(failed.value)):
+        assert "5ec2e7" not in said

@@ -134,7 +134,8 @@ def test_credentials_of_the_environment_stand_in_no_script(shards, tmp_path, mon
     given = ("job=slurm", "job.partition=nowhere", "dataset.storage_options.secret=${oc.env:MY_SECRET}")
     assert "sbatch" in curate("submit", *fake_run(shards, tmp_path / "run", *given)[1:], code=2).stderr
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert "${oc.env:MY_SECRET}" in (tmp_path / "run/jobs/annotate.sh").read_text()
+    for name in ("annotate", "finish"):
+        assert "${oc.env:MY_SECRET}" in (tmp_path / f"run/jobs/{name}.sh").read_text()
     assert not any(b"hidden-in-the-environment" in path.read_bytes() for path in files)
 
 

@@ -119,6 +119,17 @@ def test_the_way_that_is_named_for_a_folder_that_grew_past_its_last_shard_works(
 
 
 @pytest.mark.slow
+def test_what_is_left_of_a_folder_whose_listing_is_another_one_is_not_judged(images, tmp_path):
+    """It would be judged twice, or not at all."""
+    folder = tmp_path / "run"
+    curate(*folder_run(images, folder, "dataset.limit=4"))
+    (images / "05.jpg").write_bytes(picture(10) + b"longer")
+    said = curate(*folder_run(images, folder, "dataset.limit=null", "extend=true"), code=2).stderr
+    assert "the rest of it is not judged yet; judge all of it with output.dir=NEW reuse=" in said
+    assert len(rows(folder)) == 4
+
+
+@pytest.mark.slow
 def test_a_folder_that_was_copied_goes_on_and_is_filtered(images, tmp_path):
     folder = tmp_path / "run"
     curate(*folder_run(images, folder))

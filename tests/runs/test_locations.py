@@ -91,6 +91,11 @@ def test_filter_verify_and_run_find_what_was_moved(moved_run):
     assert len(rows(folder)) == 15
     curate("filter", f"output.dir={folder}", "filter.thresholds.unsafe=0.4")  # which knows of the move by now
     assert "no violation" in curate("verify", f"output.dir={folder}").stdout
+    shutil.move(new, old)
+    write_tar(old / "3.tar", range(15, 20))
+    curate(*fake_run(f"{old}/*.tar", folder, "extend=true"))
+    assert len(rows(folder)) == 20
+    assert "no violation" in curate("verify", f"output.dir={folder}").stdout
 
 
 @pytest.mark.slow
