@@ -10,6 +10,7 @@ Law: Hydra is known to one module; an error is one line and an exit code.
 | argument_hints | what other tools' users type, told how it is written here |
 | help, tab_completion, inspection, settings_page | what the program says of itself |
 | remarks | what is to be known before a model judges |
+| path_values | paths as they are typed: any character, quotes, `~`, lists |
 | run_argument | `output.dir=` of commands without settings |
 """
 

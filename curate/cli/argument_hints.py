@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from curate.cli.path_values import at_home
 from curate.core.closest_names import did_you_mean, nearest, nearest_settings
 from curate.core.errors import InputError
 from curate.settings.config_groups import GROUPS, group_names, written
@@ -22,6 +23,7 @@ _HYDRAS: dict[str, str] = {
     "multirun": "one command does one run; call it once for each value",
     "m": "one command does one run; call it once for each value",
     "run": "a command runs by itself; leave it out",
+    "r": "a command runs by itself; leave it out",
     "config-dir": "give a file of your own to its group instead, as in model=./mine.yaml",
     "config-path": "give a file of your own to its group instead, as in model=./mine.yaml",
     "config-name": "give a file of your own to its group instead, as in model=./mine.yaml",
@@ -30,7 +32,7 @@ _HYDRAS: dict[str, str] = {
     "cn": "give a file of your own to its group instead, as in model=./mine.yaml",
     "package": "--cfg job prints the whole configuration; leave it out",
     "p": "--cfg job prints the whole configuration; leave it out",
-    "resolve": "--cfg job prints resolved values; leave it out",
+    "resolve": "belongs behind --cfg job, which prints the configuration, resolved",
     "shell-completion": 'write eval "$(python -m curate completion bash)", or zsh or fish',
     "sc": 'write eval "$(python -m curate completion bash)", or zsh or fish',
     "experimental-rerun": "run the same command again to go on",
@@ -81,7 +83,7 @@ def takes(listing: str, settings: str, words: str = "") -> CommandArguments:
 
 
 def as_usual(argument: str) -> str:
-    """`argument` without Hydra's `+`, which settings do not need, and with `~/` at the start of its value as the home.
+    """`argument` without Hydra's `+`, which settings do not need, and with `~` at the start of its value as the home.
 
     A shell leaves that as it is behind a `=`.
     """
@@ -89,7 +91,7 @@ def as_usual(argument: str) -> str:
     if not equals:
         return argument
     plain = name if name.lstrip("+") in GROUPS else name.lstrip("+")
-    return f"{plain}={Path(value).expanduser()}" if value.startswith("~/") else f"{plain}={value}"
+    return f"{plain}={at_home(value)}"
 
 
 def refuse_foreign(arguments: Sequence[str], command: str, taken: CommandArguments) -> None:

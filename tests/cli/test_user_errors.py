@@ -151,6 +151,9 @@ def data(tmp_path, monkeypatch):
         # As Hydra has it.
         (["run", DATA, "--multirun"], ["--multirun", "one run"]),
         (["run", DATA, "-m"], ["-m", "one run"]),
+        (["run", DATA, "-r"], ["-r: a command runs by itself"]),
+        (["run", DATA, "--resolve"], ["--resolve", "--cfg job"]),
+        (["run", DATA, "hydra/launcher=joblib"], ["Hydra's own settings change nothing here"]),
         (["run", DATA, "--hydra-help"], ["--hydra-help", "--help, --info and --cfg job"]),
         (["run", DATA, "--cfg", "hydra"], ["--cfg hydra", "--cfg job"]),
         (["run", DATA, "--cfg", "all"], ["--cfg all", "--cfg job"]),
