@@ -27,7 +27,10 @@ class DatasetSettings(Group):
     suffix_from: Literal["first_dot", "last_dot"] = "first_dot"
     """Where a tar member's key ends: webdataset's rule, or the last dot, for names like photo.12.jpg."""
     key: str | None = None
-    """Column that holds the key (Parquet, hub); null numbers the samples."""
+    """Column that holds the key (Parquet, hub); null takes one named `key`, else numbers the samples."""
+    row_names: Literal["full", "numbers"] | None = None
+    """Of Parquet and hub, the keys of rows that bring none: full is SHARD/000000012, with the names of classes in meta;
+    numbers is 000000012, with their numbers; null takes what the run began with, which is full in a new one."""
     caption: str | None = None
     """Name of the sidecar field with the caption, for the card and the report."""
     url: str | None = None

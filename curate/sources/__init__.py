@@ -8,7 +8,7 @@ Law: bytes are handed on as they are, and what cannot be read is told with where
 | base | the contract |
 | registry | sources by format; another one is one file and one line here |
 | webdataset, parquet, folder, hub | a format each |
-| tar, rows, names, meta, files | what they share |
+| tar, rows, class_names, names, meta, files | what they share |
 | passed_over | what is no part of any sample, counted by reason |
 | patterns | brace ranges, globs and folders, expanded to shards |
 """

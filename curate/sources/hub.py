@@ -57,7 +57,7 @@ class HubSource:
         index = 0
         try:
             stream = _stream(shard, dataset)
-            layout = rows.layout(stream.features.arrow_schema, dataset, shard.url)
+            layout = rows.layout(stream.features.arrow_schema, dataset, shard.url, shard.id)
             folder = str(dataset.options.get("data_dir", shard.url))
             own = _loaded(shard.url, dataset)[2]
             fetch = partial(_fetch, own=own, folder=folder, options=dataset.storage_options)

@@ -44,7 +44,7 @@ class ParquetSource:
         with Files(dataset.storage_options).open(shard.url) as raw:
             try:
                 file = _open(raw)
-                layout = rows.layout(file.schema_arrow, dataset, shard.url)
+                layout = rows.layout(file.schema_arrow, dataset, shard.url, shard.id)
                 for batch in _batches(file):
                     for sample in rows.samples(batch, layout, index, dataset):
                         yield sample

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ from curate.core.types import Failure, Sample, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import MOST_BYTES, further_pictures, too_many_bytes
+from curate.sources.class_names import Features, features_of, with_names
 from curate.sources.meta import plain
 from curate.sources.names import to_text
 
@@ -47,6 +48,8 @@ class Layout:
         otherwise: position of the one whose value counts as the picture of a row that has none else; or None.
         chosen: whether only those in `certain` are judged.
         key: the column of keys; without one rows are numbered.
+        before_numbers: what stands before the number in the key of a row that has none.
+        classes: columns whose numbers have names, as `class_names` reads them.
     """
 
     certain: tuple[int, ...]
@@ -54,6 +57,8 @@ class Layout:
     otherwise: int | None
     chosen: bool
     key: str | None
+    before_numbers: str = ""
+    classes: Features = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,14 @@ def columns(data: bytes) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-def layout(schema: pa.Schema, dataset: DatasetSettings, url: str) -> Layout:
+def layout(schema: pa.Schema, dataset: DatasetSettings, url: str, shard: str = "") -> Layout:
     """The columns of a file that samples are made of.
+
+    Args:
+        schema: of the file, with its metadata.
+        dataset: how it is read.
+        url: of the file.
+        shard: id of the shard that it is.
 
     Raises:
         InputError: there is no image column, or a named one is not there.
@@ -101,7 +112,16 @@ def layout(schema: pa.Schema, dataset: DatasetSettings, url: str) -> Layout:
         certain, otherwise = tuple(_chosen_column(schema, name, url) for name in dataset.images), None
     may_hold = (n for n, field in enumerate(schema) if _holds_bytes(field.type))
     possible = tuple(n for n in may_hold if n not in certain)
-    return Layout(certain, possible, otherwise, dataset.images is not None, key)
+    in_full = dataset.row_names == "full"
+    return Layout(
+        certain,
+        possible,
+        otherwise,
+        dataset.images is not None,
+        key,
+        before_numbers=f"{shard}/" if in_full else "",
+        classes=features_of(schema) if in_full else {},
+    )
 
 
 def samples(
@@ -174,13 +194,13 @@ def _samples(
 ) -> Iterator[Sample]:
     """A picture each; the first carries the sample."""
     judged = [picture for picture in found if picture.judged]
-    key = (_text(row.column(layout.key)[0]) if layout.key else "") or f"{index:09d}"
+    key = (_text(row.column(layout.key)[0]) if layout.key else "") or f"{layout.before_numbers}{index:09d}"
     unjudged = further_pictures(picture.part for picture in found if not picture.judged)
     others = row.replace_schema_metadata(None)
     carrier = judged[0].column if judged else next(iter(layout.certain), layout.otherwise)
     if carrier is not None and _is_only_an_image(row.schema.field(carrier).type):
         others = _without(others, carrier)
-    meta = _meta(others)
+    meta = _meta(others, layout.classes)
     too_large = _too_large(row)
     for number, picture in enumerate(judged or [None]):
         image, failure = (None, None) if picture is None else _image(picture, fetch)
@@ -313,9 +333,10 @@ def _text(scalar: pa.Scalar) -> str:
     return str(scalar.as_py())
 
 
-def _meta(row: pa.RecordBatch) -> dict[str, object]:
+def _meta(row: pa.RecordBatch, classes: Features) -> dict[str, object]:
     try:
-        values = plain(row.to_pylist()[0])
+        read = row.to_pylist()[0]
+        values = plain(read | {name: with_names(read[name], kind) for name, kind in classes.items() if name in read})
     except (ValueError, OverflowError, IndexError, pa.ArrowException) as error:
         return {"columns_error": f"{type(error).__name__}: {error}"[:200]}
     return values if isinstance(values, dict) else {}
