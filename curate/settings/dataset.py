@@ -18,7 +18,7 @@ class DatasetSettings(Group):
     shards: list[str] = Field(min_length=1)
     """Paths, globs, brace ranges or fsspec URLs; relative ones are relative to the working folder."""
     format: str = "auto"
-    """How they are read: webdataset, parquet, folder, hub, or auto, which tells by the file's name."""
+    """How they are read: webdataset, parquet, arrow, zip, manifest, folder, hub, or auto, which goes by names."""
     image: str | tuple[str, ...] | None = None
     """For several images in a sample, the member suffixes or columns that are judged; null judges all there are."""
     frames: Annotated[Frames, Shown(kind="all, a number, or a list of first, middle, last")] = DEFAULT_FRAMES
