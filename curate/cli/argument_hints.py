@@ -14,6 +14,7 @@ from curate.core.errors import InputError
 from curate.settings.config_groups import GROUPS, group_names, written
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+_FILES = (".zip", ".arrow", ".feather", ".csv", ".tsv", ".jsonl", ".ndjson")
 _HUB_NAME = re.compile(r"[\w-]+/[\w.-]+")
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 
@@ -191,7 +192,7 @@ def _as_written(flag: str, value: str, taken: CommandArguments) -> str:
 
 def is_place(word: str) -> bool:
     """Whether `word` is rather where something lies than what it is called."""
-    return "/" in word or Path(word).suffix in (".tar", ".parquet") or (bool(word) and Path(word).exists())
+    return "/" in word or Path(word).suffix in (".tar", ".parquet", *_FILES) or (bool(word) and Path(word).exists())
 
 
 def data_at(place: str) -> str:
@@ -211,7 +212,11 @@ def _preset(word: str) -> str:
     path = Path(word)
     if _HUB_NAME.fullmatch(word) and path.suffix != ".tar" and not path.exists():
         return "hf_dataset"
+    if path.suffix.lower() in _FILES:
+        return "files"
     images = path.is_dir() and not any(path.glob("*.tar")) and not any(path.glob("*.parquet"))
+    if images and (any(path.glob("*.arrow")) or any(path.glob("*/*.arrow"))):
+        return "files"
     return "folder" if images else "webdataset"
 
 
