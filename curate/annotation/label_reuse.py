@@ -167,7 +167,7 @@ def _blocks(files: Sequence[_File]) -> Iterator[tuple[npt.NDArray[np.uint64], np
     """Digests and places of the labelled rows, file by file; a place is the file's number and the row's in it."""
     for number, file in enumerate(files):
         with file.files.local(file.commit) as path:
-            rows = pl.read_parquet(path, columns=["sha256", "status"]).with_row_index("place")
+            rows = pl.read_parquet(path, columns=["sha256", "status"], glob=False).with_row_index("place")
         rows = rows.filter(pl.col("status") == Status.LABELLED.value, pl.col("sha256").is_not_null())
         digests = rows["sha256"].str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64)
         yield digests.to_numpy(), rows["place"].cast(pl.UInt64).to_numpy() | np.uint64(number << 32)

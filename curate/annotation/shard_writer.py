@@ -140,9 +140,12 @@ class ShardWriter:
 
 
 def _is_of(row: Annotation, sample: Sample) -> bool:
-    """Rows of earlier versions do not say which picture of a sample they are of: there they are of the first."""
-    same = row.image_name == sample.part or (row.image_name is None and sample.picture == 0)
-    return row.index == sample.index and same
+    """Whether a row that is kept is of this picture, for the source may be another since.
+
+    Rows of earlier versions do not say which picture of a sample they are of: there they are of the first.
+    """
+    named = row.image_name == sample.part or (row.image_name is None and sample.picture == 0)
+    return named and (row.index, row.key, row.sha256) == (sample.index, sample.key, sample.sha256)
 
 
 def _counts(values: Iterator[str] | list[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ Law: Hydra is known to one module; an error is one line and an exit code.
 | help, tab_completion, inspection, settings_page | what the program says of itself |
 | remarks | what is to be known before a model judges |
 | data_access | how commands without settings reach a run's data |
+| path_values | paths as they are typed: any character, quotes, `~`, lists |
 | run_argument | `output.dir=` of commands without settings |
 """
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from curate.cli.path_values import at_home
 from curate.core.closest_names import did_you_mean, nearest, nearest_settings
 from curate.core.errors import InputError
 from curate.settings.config_groups import GROUPS, group_names, written
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+_FILES = (".zip", ".arrow", ".feather", ".csv", ".tsv", ".jsonl", ".ndjson")
 _HUB_NAME = re.compile(r"[\w-]+/[\w.-]+")
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 
@@ -22,6 +24,7 @@ _HYDRAS: dict[str, str] = {
     "multirun": "one command does one run; call it once for each value",
     "m": "one command does one run; call it once for each value",
     "run": "a command runs by itself; leave it out",
+    "r": "a command runs by itself; leave it out",
     "config-dir": "give a file of your own to its group instead, as in model=./mine.yaml",
     "config-path": "give a file of your own to its group instead, as in model=./mine.yaml",
     "config-name": "give a file of your own to its group instead, as in model=./mine.yaml",
@@ -30,7 +33,7 @@ _HYDRAS: dict[str, str] = {
     "cn": "give a file of your own to its group instead, as in model=./mine.yaml",
     "package": "--cfg job prints the whole configuration; leave it out",
     "p": "--cfg job prints the whole configuration; leave it out",
-    "resolve": "--cfg job prints resolved values; leave it out",
+    "resolve": "belongs behind --cfg job, which prints the configuration, resolved",
     "shell-completion": 'write eval "$(python -m curate completion bash)", or zsh or fish',
     "sc": 'write eval "$(python -m curate completion bash)", or zsh or fish',
     "experimental-rerun": "run the same command again to go on",
@@ -81,7 +84,7 @@ def takes(listing: str, settings: str, words: str = "") -> CommandArguments:
 
 
 def as_usual(argument: str) -> str:
-    """`argument` without Hydra's `+`, which settings do not need, and with `~/` at the start of its value as the home.
+    """`argument` without Hydra's `+`, which settings do not need, and with `~` at the start of its value as the home.
 
     A shell leaves that as it is behind a `=`.
     """
@@ -89,7 +92,7 @@ def as_usual(argument: str) -> str:
     if not equals:
         return argument
     plain = name if name.lstrip("+") in GROUPS else name.lstrip("+")
-    return f"{plain}={Path(value).expanduser()}" if value.startswith("~/") else f"{plain}={value}"
+    return f"{plain}={at_home(value)}"
 
 
 def refuse_foreign(arguments: Sequence[str], command: str, taken: CommandArguments) -> None:
@@ -195,7 +198,7 @@ def _as_written(flag: str, value: str, taken: CommandArguments) -> str:
 
 def is_place(word: str) -> bool:
     """Whether `word` is rather where something lies than what it is called."""
-    return "/" in word or Path(word).suffix in (".tar", ".parquet") or (bool(word) and Path(word).exists())
+    return "/" in word or Path(word).suffix in (".tar", ".parquet", *_FILES) or (bool(word) and Path(word).exists())
 
 
 def data_at(place: str) -> str:
@@ -215,7 +218,11 @@ def _preset(word: str) -> str:
     path = Path(word)
     if _HUB_NAME.fullmatch(word) and path.suffix != ".tar" and not path.exists():
         return "hf_dataset"
+    if path.suffix.lower() in _FILES:
+        return "files"
     images = path.is_dir() and not any(path.glob("*.tar")) and not any(path.glob("*.parquet"))
+    if images and (any(path.glob("*.arrow")) or any(path.glob("*/*.arrow"))):
+        return "files"
     return "folder" if images else "webdataset"
 
 

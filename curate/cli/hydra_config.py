@@ -6,6 +6,7 @@ What people type is made into overrides that Hydra takes by `curate.cli.override
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from curate.cli.overrides import MOVED, Override, key_of, no_such_choice, pairs, prepared, quoted
+from curate.cli.path_values import path_of
 from curate.core.calibration import load_calibration
 from curate.core.errors import InputError
 from curate.core.package_files import conf_dir, packaged
@@ -42,6 +44,9 @@ from curate.settings.validation import validated
 
 # What changes a row, and so may not be changed by `filter` on a finished run.
 _FIXED_BY_A_RUN = ("dataset", "model", "policy", "policies", "engine")
+
+_TEXTS = ("text", "text or null")
+"""Kinds of settings whose value is what was typed, though Hydra may see a number, a list or a mapping in it."""
 
 
 def compose_settings(overrides: Sequence[str]) -> Settings:
@@ -255,7 +260,7 @@ def _refuse_doubles(names: Sequence[str]) -> None:
 
 def _chosen(choice: Override) -> str:
     """A choice that Hydra can make; of `policy=./mine.yaml` by registering the file's content."""
-    name = choice.value.strip("'\"")
+    name = path_of(choice.value)
     if choice.key not in GROUPS:
         return _readable(choice)
     if not name.endswith((".yaml", ".yml")):
@@ -267,8 +272,9 @@ def _chosen(choice: Override) -> str:
         raise InputError(f"{choice}: no such file; name one, or one of {_named(choice.key)}")
     read = _read_yaml(path)
     node = literal_policy(read, path, group_names("policy")) if choice.key == "policy" else read
-    ConfigStore.instance().store(group=choice.key, name=f"file_{path.stem}", node=node)
-    return Override(choice.key, f"file_{path.stem}").for_hydra
+    registered = f"file_{hashlib.sha256(str(path.absolute()).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    ConfigStore.instance().store(group=choice.key, name=registered, node=node)
+    return Override(choice.key, registered).for_hydra
 
 
 def _readable(override: Override) -> str:
@@ -277,15 +283,16 @@ def _readable(override: Override) -> str:
     Raises:
         InputError: the value is no text and cannot be read.
     """
+    setting = lookup(override.key)
     try:
         parsed = OverridesParser.create().parse_override(override.for_hydra)
-        if not parsed.is_sweep_override():
+        is_typed = setting is not None and setting.kind in _TEXTS and parsed.value() is not None
+        if not parsed.is_sweep_override() and not is_typed:
             return override.for_hydra
     except HydraException:
         pass
-    setting = lookup(override.key)
     if setting is not None and setting.text and (not setting.open or setting.path != override.key):
-        return Override(override.key, quoted(override.value)).for_hydra
+        return Override(override.key, quoted(override.value.strip())).for_hydra
     kind = setting.kind if setting else "mapping"
     form = {"list": ", written [a,b]", "mapp": ", written {a: 1, b: 2}"}.get(kind[:4], "")
     raise InputError(f"{override}: cannot be read; {override.key} takes {kind}{form}")

@@ -78,6 +78,7 @@ def _root(argument: str) -> set[str]:
 
 def _without_flag(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """What stands behind the flag, and the other arguments."""
+    arguments = [argument for argument in arguments if argument != "--resolve"]  # what is printed always is
     place = next(i for i, argument in enumerate(arguments) if argument.partition("=")[0] in _FLAGS)
     before, (flag, *after) = list(arguments[:place]), arguments[place:]
     _, equals, value = flag.partition("=")

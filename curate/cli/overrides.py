@@ -2,7 +2,7 @@
 
 A setting may be given whether or not the chosen file lists it, with or without Hydra's `+`; so may a data set. Brace
 ranges (`dataset.shards=/data/{00000..00127}.tar`) are quoted, and the repeated `dataset.shards=` that a shell makes of
-an unquoted range is gathered into one list.
+an unquoted range is gathered into one list. A path may hold any character, whatever it means in Hydra's grammar.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.cli.argument_hints import data_at, is_place, refuse_word
+from curate.cli.path_values import at_home, listed, unquoted
 from curate.core.closest_names import did_you_mean, nearest
 from curate.core.errors import InputError
 from curate.settings.catalogue import is_node, lookup, no_such_setting
@@ -19,6 +20,7 @@ from curate.settings.config_groups import GROUPS, group_names, written
 
 # Groups without a default choice, so that one is added to what is there.
 _ADDED = ("dataset", "tune")
+_LISTS_OF_PATHS = ("policies", "dataset.shards", "reuse")
 
 MOVED = "dataset.moved"
 """Its value maps paths and URLs, whose colons Hydra's grammar does not take."""
@@ -63,19 +65,26 @@ def prepared(overrides: Sequence[str], *, tuning: bool = False) -> list[Override
     Raises:
         InputError: one of them is no override, or of a setting or group that is not there; one line.
     """
-    parsed = [_parsed(text, tuning=tuning) for text in gather_shards(overrides)]
+    parsed = [_parsed(text, tuning=tuning) for text in gather_paths(overrides)]
     last = {one.key: index for index, one in enumerate(parsed)}
     return [one for index, one in enumerate(parsed) if one.key not in _ADDED or last[one.key] == index]
 
 
-def gather_shards(overrides: Sequence[str]) -> list[str]:
-    """Quote shard patterns for Hydra's grammar and make one list of repeated `dataset.shards=`."""
-    shards = [o.partition("=")[2] for o in overrides if key_of(o) == "dataset.shards" and "=" in o]
-    others = [o for o in overrides if key_of(o) != "dataset.shards" or "=" not in o]
-    if not shards:
-        return others
-    items = [i for text in shards for i in (_split_list(text) if text[:1] == "[" and text[-1:] == "]" else [text])]
-    return [*others, f"dataset.shards=[{','.join(quoted(item) for item in items)}]"]
+def gather_paths(overrides: Sequence[str]) -> list[str]:
+    """Quote lists of paths for Hydra's grammar, and make one of a setting that is repeated; they come last."""
+    others = [o for o in overrides if not _holds_paths(o)]
+    gathered = []
+    for key in _LISTS_OF_PATHS:
+        given = [o.partition("=")[2] for o in overrides if _holds_paths(o) and key_of(o) == key]
+        items = [at_home(item) for text in given for item in listed(text)]
+        if given:
+            gathered.append(f"{key}=[{','.join(quoted(item) for item in items)}]")
+    return [*others, *gathered]
+
+
+def _holds_paths(override: str) -> bool:
+    _, equals, value = override.partition("=")
+    return key_of(override) in _LISTS_OF_PATHS and bool(equals) and value != "null"
 
 
 def pairs(override: Override) -> dict[str, str]:
@@ -99,7 +108,7 @@ def pairs(override: Override) -> dict[str, str]:
 
 def quoted(value: str) -> str:
     """`value` as a text in Hydra's grammar."""
-    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+    if unquoted(value) != value:
         return value
     # There a backslash stands for itself, but for those before a quote.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
@@ -124,7 +133,7 @@ def _parsed(text: str, *, tuning: bool) -> Override:
     if not key or (not equals and not name.startswith("~")):
         refuse_word(text if key else "=")
     one = Override(key, value, deletes=name.startswith("~"))
-    if key.partition(".")[0] == "hydra":
+    if re.split(r"[./]", key)[0] == "hydra":
         raise InputError(f"{one}: Hydra's own settings change nothing here; a run's folder is set with output.dir=DIR")
     if key in GROUPS and one.deletes:
         raise InputError(f"{one}: is always needed; choose another with {written(key)}NAME")
@@ -133,8 +142,3 @@ def _parsed(text: str, *, tuning: bool) -> Override:
     if lookup(key) is None and not is_node(key):
         raise InputError(no_such_setting(key, tuning=tuning))
     return one
-
-
-def _split_list(text: str) -> list[str]:
-    """The items of `[a,b{1,2}]`, split at commas outside braces and quotes."""
-    return [item.strip().strip("'\"") for item in re.findall(r"'[^']*'|\"[^\"]*\"|(?:\{[^}]*\}|[^,])+", text[1:-1])]

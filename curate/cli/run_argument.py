@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from curate.cli.path_values import path_of
 from curate.core.errors import InputError
 
 
@@ -23,7 +24,7 @@ def split_run(argv: Sequence[str]) -> tuple[str, list[str]]:
     places = [a.partition("=")[2] for a in argv if _names_it(a)]
     if not places or not places[-1]:
         raise InputError("output.dir: none was given; name the run's folder with output.dir=DIR")
-    return places[-1], [a for a in argv if not _names_it(a)]
+    return path_of(places[-1]), [a for a in argv if not _names_it(a)]
 
 
 def _names_it(argument: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 
 import polars as pl
@@ -13,11 +14,11 @@ Aliases = Mapping[str, Sequence[str]]
 """Our column name to the names it has in the wild, the preferred one first."""
 
 READERS: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
-    ".parquet": pl.scan_parquet,
+    ".parquet": lambda path: pl.scan_parquet(path, glob=False),
     # Everything a string: "007" is a key, not a number, and "NA" is a category.
-    ".csv": lambda path: pl.scan_csv(path, infer_schema=False),
-    ".jsonl": lambda path: pl.scan_ndjson(path, infer_schema_length=None),
-    ".ndjson": lambda path: pl.scan_ndjson(path, infer_schema_length=None),
+    ".csv": lambda path: pl.scan_csv(path, infer_schema=False, glob=False),
+    ".jsonl": lambda path: pl.scan_ndjson(escape(str(path)), infer_schema_length=None),
+    ".ndjson": lambda path: pl.scan_ndjson(escape(str(path)), infer_schema_length=None),
     ".json": lambda path: pl.read_json(path, infer_schema_length=None).lazy(),
 }
 

@@ -68,7 +68,7 @@ def write_files(stage: Stage, rows: Iterable[Row], names: Mapping[str, str]) -> 
     assert stage.form.open is not None
     with ExitStack() as files:
         scratches = {part: files.enter_context(scratch_file(stage.store)) for part in names}
-        writers = {part: stage.form.open(path, stage.settings, stage.dataset) for part, path in scratches.items()}
+        writers = {part: stage.form.open(path, part, stage.settings, stage.dataset) for part, path in scratches.items()}
         _distribute(rows, writers)
         for part, name in names.items():
             stage.store.publish(scratches[part], name)

@@ -1,14 +1,18 @@
 """Which files belong to which rule set.
 
 Every file of the stage carries the digest of what decided it, so that files of two rule sets never mix. A rule set
-registers as splits/<digest>.json before its first file is written, and is marked complete after the card points to it;
+registers as tables/<digest>.json before its first file is written, and is marked complete after the card points to it;
 only then is what others left behind deleted. An interrupted stage thus never leaves files that nobody knows of.
+
+Below splits/ lie split files and nothing else, so that whoever loads what matches a pattern there gets samples. Earlier
+versions wrote the other files there too: they are read, and moved or deleted when a stage ends.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +20,12 @@ from typing import Any
 from curate.runs.commits import Commit
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
+from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store
 
 FOLDER = "splits"
+TABLES = "tables"
+"""For everything about the splits that is no split file."""
 CARD = "README.md"
 FORMAT_VERSION = 3
 """Changes whenever the same decisions would be written differently."""
@@ -33,17 +40,19 @@ class Manifest:
         parts: folders below splits/ that it may write to, e.g. "review" or "clean/train".
         rules: the settings that decide; empty where a version wrote it that did not keep them.
         result: what the finished stage reported; None while it is under way.
+        home: where it lies, with the tables beside it: `TABLES`, or `FOLDER` where an earlier version wrote it.
     """
 
     digest: str
     parts: tuple[str, ...]
     rules: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+    home: str = TABLES
 
     @property
     def name(self) -> str:
         """Name of the manifest in the store."""
-        return f"{FOLDER}/{self.digest}.json"
+        return f"{self.home}/{self.digest}.json"
 
     def file(self, part: str, shard: str, suffix: str) -> str:
         """Name of a shard's file in `part`."""
@@ -51,7 +60,7 @@ class Manifest:
 
     def side_file(self, what: str) -> str:
         """Name of a file about all splits, e.g. the ledger of removals."""
-        return f"{FOLDER}/{what}-{self.digest}.parquet"
+        return f"{self.home}/{what}-{self.digest}.parquet"
 
     def owns(self, name: str) -> bool:
         """Whether a file is one of this rule set's by its name."""
@@ -75,10 +84,14 @@ def digest_of(settings: FilterSettings, dataset: DatasetSettings, commits: Itera
 
 
 def read_manifests(store: Store) -> list[Manifest]:
-    """All rule sets that have, or may have, files in the store."""
-    names = [name for name in store.names(FOLDER) if name.endswith(".json")]
-    records = [json.loads(store.read(f"{FOLDER}/{name}")) for name in names]
-    return [Manifest(**record | {"parts": tuple(record["parts"])}) for record in records]
+    """All rule sets that have, or may have, files in the store; of one that was moved both, the old one first."""
+    return [manifest for home in (FOLDER, TABLES) for manifest in _manifests_in(store, home)]
+
+
+def _manifests_in(store: Store, home: str) -> list[Manifest]:
+    names = [name for name in store.names(home) if name.endswith(".json")]
+    records = [json.loads(store.read(f"{home}/{name}")) for name in names]
+    return [Manifest(**record | {"parts": tuple(record["parts"])}, home=home) for record in records]
 
 
 def register(store: Store, manifest: Manifest) -> None:
@@ -93,8 +106,18 @@ def replace_if_changed(store: Store, name: str, data: bytes) -> None:
         store.replace(name, data)
 
 
+def move_tables(store: Store, current: Manifest) -> None:
+    """Copy the tables of the current rule set to where they belong, if an earlier version wrote them."""
+    for name in store.names(FOLDER):
+        place = f"{current.home}/{name}"
+        if current.owns(name) and not store.exists(place):
+            with store.local(f"{FOLDER}/{name}") as there, scratch_file(store) as scratch:
+                shutil.copyfile(there, scratch)
+                store.publish(scratch, place)
+
+
 def forget_others(store: Store, current: Manifest, cards: Iterable[str]) -> None:
-    """Delete every file of other rule sets, their manifests last.
+    """Delete every file of other rule sets, their manifests last, and what of the current one was moved.
 
     Args:
         store: the run's folder.
@@ -105,6 +128,8 @@ def forget_others(store: Store, current: Manifest, cards: Iterable[str]) -> None
     for other in read_manifests(store):
         if other.digest != current.digest:
             _forget(store, other, keep)
+        elif other.home != current.home:
+            _forget_tables(store, other)
 
 
 def _forget(store: Store, manifest: Manifest, cards: set[str]) -> None:
@@ -114,7 +139,11 @@ def _forget(store: Store, manifest: Manifest, cards: set[str]) -> None:
     for split in dict.fromkeys(part.split("/")[0] for part in manifest.parts):
         folder = f"{FOLDER}/{split}"
         _delete(store, folder, [n for n in store.names(folder) if n == CARD and f"{folder}/{n}" not in cards])
-    _delete(store, FOLDER, [name for name in store.names(FOLDER) if manifest.owns(name)])
+    _forget_tables(store, manifest)
+
+
+def _forget_tables(store: Store, manifest: Manifest) -> None:
+    _delete(store, manifest.home, [name for name in store.names(manifest.home) if manifest.owns(name)])
     store.delete(manifest.name)
 
 

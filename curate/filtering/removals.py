@@ -49,7 +49,7 @@ class Removals:
     def write(self, path: Path) -> None:
         """Write one row for each removed sample: what it was, where it went and why."""
         files = sorted(self._folder.iterdir())
-        sink(pl.scan_ipc(files) if files else self._none(), path, "zstd")
+        sink(pl.scan_ipc(files, glob=False) if files else self._none(), path, "zstd")
 
     def _removed(self, decisions: pl.LazyFrame) -> pl.LazyFrame:
         return decisions.filter(pl.col("split") != CLEAN).select(*_COLUMNS, source_label(self._label))

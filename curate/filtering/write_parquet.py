@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.filtering.decisions import Row
+from curate.filtering.rules import FAILED
 from curate.filtering.writer import Format
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
@@ -59,12 +60,13 @@ def features(*, decode: bool) -> dict[str, Any]:
 
 
 class ParquetWriter:
-    """Writes `SCHEMA`; see `curate.filtering.writer.SplitWriter`."""
+    """Writes `SCHEMA`; see `curate.filtering.writer.SplitWriter`. A file of `failed` says that images stay bytes."""
 
-    def __init__(self, path: Path, filtering: FilterSettings, dataset: DatasetSettings) -> None:
+    def __init__(self, path: Path, part: str, filtering: FilterSettings, dataset: DatasetSettings) -> None:
         self._caption = dataset.caption
         self._group_rows = filtering.rows_per_group
-        self._schema = SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": features(decode=True)}})})
+        described = {"info": {"features": features(decode=part != FAILED)}}
+        self._schema = SCHEMA.with_metadata({"huggingface": json.dumps(described)})
         self._writer = pq.ParquetWriter(
             path,
             self._schema,

@@ -31,7 +31,7 @@ Member = tuple[str, bytes]
 class TarWriter:
     """Writes members; see `curate.filtering.writer.SplitWriter`."""
 
-    def __init__(self, path: Path, filtering: FilterSettings, dataset: DatasetSettings) -> None:
+    def __init__(self, path: Path, part: str, filtering: FilterSettings, dataset: DatasetSettings) -> None:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by `close`
         self._last_key: str | None = None
 

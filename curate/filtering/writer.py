@@ -30,11 +30,11 @@ class Format:
 
     Attributes:
         suffix: of the file names.
-        open: starts a file at a local path that holds the samples themselves; None for a format that only names
-            them, so that no source is read again.
+        open: starts a file of a part at a local path that holds the samples themselves; None for a format that only
+            names them, so that no source is read again.
         own_card: whether the split needs a data set card of its own, since one card has one builder.
     """
 
     suffix: str
-    open: Callable[[Path, FilterSettings, DatasetSettings], SplitWriter] | None = None
+    open: Callable[[Path, str, FilterSettings, DatasetSettings], SplitWriter] | None = None
     own_card: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -35,8 +36,9 @@ def write_scripts(folder: Path, name: str, job: JobSettings, arguments: Sequence
         place: the run's folder or URL.
     """
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    annotate = [*_array_options(job), f"--job-name={name}", f"--output={folder}/logs/%A_%a.out"]
-    finish = [f"--job-name={name}-finish", f"--output={folder}/logs/%j-finish.out", *_common_options(job)]
+    logs = str(folder / "logs").replace("%", "%%")
+    annotate = [*_array_options(job), _whole(f"--job-name={name}"), _whole(f"--output={logs}/%A_%a.out")]
+    finish = [_whole(f"--job-name={name}-finish"), _whole(f"--output={logs}/%j-finish.out"), *_common_options(job)]
     output = f"output.dir={place}"
     # The run's folder keeps no credentials; here they are names of variables.
     access = [one for one in arguments if one.lstrip("+~").startswith("dataset.storage_options")]
@@ -95,6 +97,15 @@ def _write(path: Path, options: Sequence[str], job: JobSettings, arguments: Sequ
     path.write_text("\n".join(lines), encoding="utf-8")
     path.chmod(0o755)
     return path
+
+
+def _whole(option: str) -> str:
+    """An option as sbatch reads it back from a script: in quotes where a space or # would end it."""
+    if re.fullmatch(r"[^\s#'\"\\\\]*", option):
+        return option
+    name, _, value = option.partition("=")
+    escaped = re.sub(r'(["\\\\])', r"\\\1", value)
+    return f'{name}="{escaped}"'
 
 
 def _sbatch(arguments: Sequence[str]) -> str:

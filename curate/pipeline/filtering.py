@@ -12,7 +12,7 @@ from dataclasses import replace
 from curate.cards.card import publish_cards
 from curate.console.phases import phase
 from curate.core.types import ShardRef
-from curate.filtering.manifest import forget_others, read_manifests, register, replace_if_changed
+from curate.filtering.manifest import forget_others, move_tables, read_manifests, register, replace_if_changed
 from curate.filtering.result import FilterResult
 from curate.filtering.splitting import split_samples
 from curate.filtering.stage import Progress, Stage, prepare
@@ -63,6 +63,7 @@ def run_filter(
         result = split_samples(stage, sources, pending=len(plan) - len(stage.shards), progress=progress)
     with phase("writing the card"):
         drop_stale_rows(store, stage.commits)
+        move_tables(store, stage.manifest)
         cards = publish_cards(store, settings, dataset, model, policies, stage.commits, result)
         done = replace(stage.manifest, result=result.to_record())
         replace_if_changed(store, done.name, done.to_json())
@@ -76,9 +77,10 @@ def _samples(stage: Stage) -> int:
 
 def _finished(stage: Stage) -> FilterResult | None:
     """The result of the same stage, if it was completed and all its files are still there."""
-    same = [m for m in read_manifests(stage.store) if m.digest == stage.manifest.digest]
-    if not same or same[0].result is None:
+    same = (m.result for m in read_manifests(stage.store) if m.digest == stage.manifest.digest)
+    found = next((result for result in same if result is not None), None)
+    if found is None:
         return None
-    result = FilterResult(**same[0].result)
+    result = FilterResult(**found)
     there = {part: len(stage.present_in(part)) for part in result.files}
     return result if there == dict(result.files) else None

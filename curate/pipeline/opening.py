@@ -12,7 +12,15 @@ from curate.judges.checkpoints import model_identity, sampled_identity
 from curate.judges.questions import questions_in_general
 from curate.runs.fingerprint import Fingerprint, fingerprint
 from curate.runs.plan import make_plan
-from curate.runs.run_folder import BegunMeanwhile, Record, Run, open_run, read_record, recorded_dtype
+from curate.runs.run_folder import (
+    BegunMeanwhile,
+    Record,
+    Run,
+    open_run,
+    read_record,
+    recorded_dtype,
+    recorded_row_names,
+)
 from curate.settings.run import Settings
 from curate.storage.factory import open_store
 
@@ -34,7 +42,7 @@ def _open(settings: Settings) -> Run:
     check_engine(settings.model, settings.engine)
     store = open_store(settings.output.dir)
     recorded = read_record(store)
-    settings = settle_dtype(settings, recorded)
+    settings = _settle_row_names(settle_dtype(settings, recorded), recorded)
     fingerprints = fingerprints_of(settings)
     check_calibration(settings.filter, fingerprints, deciding_passes(settings.filter, settings.passes))
     check_reuse(settings, fingerprints)
@@ -54,6 +62,14 @@ def settle_dtype(settings: Settings, recorded: Record | None) -> Settings:
         return settings
     model = settled(model, settings.engine) if begun is None else model.model_copy(update={"dtype": begun})
     return settings.model_copy(update={"model": model})
+
+
+def _settle_row_names(settings: Settings, recorded: Record | None) -> Settings:
+    """`settings` with rows named as the run began, and in full where it begins."""
+    if settings.dataset.row_names is not None:
+        return settings
+    settled = {"row_names": "full" if recorded is None else recorded_row_names(recorded)}
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update=settled)})
 
 
 def fingerprints_of(settings: Settings) -> dict[str, Fingerprint]:

@@ -76,7 +76,7 @@ def of_samples(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def scanned(path: Path) -> pl.LazyFrame:
     """The rows of an annotation file of any version, in the columns of `SCHEMA`."""
-    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert")
+    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert", glob=False)
 
 
 def to_table(rows: Iterable[Annotation], metadata: Mapping[str, str] | None = None) -> pa.Table:

@@ -108,6 +108,11 @@ def recorded_dtype(recorded: Record | None, passes: Iterable[str]) -> str | None
     return next((known[name]["parts"].get("model.dtype") for name in passes if name in known), None)
 
 
+def recorded_row_names(recorded: Record) -> str:
+    """How a run names its rows; runs that were begun before there was a choice have numbers."""
+    return recorded["settings"]["dataset"].get("row_names") or "numbers"
+
+
 def load_run(folder: str | Path, access: Callable[[DatasetSettings], DatasetSettings] = lambda known: known) -> Run:
     """The run that is in `folder`.
 
@@ -200,6 +205,12 @@ def _refuse_other_keys(store: Store, recorded: Record, settings: Settings) -> No
         was, is_ = ("left out" if key is None else key for key in (before, now))
         raise InputError(
             f"dataset.key: is {is_}, and was {was} when output.dir={store.uri('')} was begun; undo the change, or "
+            f"choose another output.dir with reuse={store.uri('')}"
+        )
+    names, wanted = recorded_row_names(recorded), settings.dataset.row_names or "numbers"
+    if names != wanted:
+        raise InputError(
+            f"dataset.row_names={wanted}: was {names} when output.dir={store.uri('')} was begun; leave it out, or "
             f"choose another output.dir with reuse={store.uri('')}"
         )
 

@@ -18,7 +18,7 @@ class DatasetSettings(Group):
     shards: list[str] = Field(min_length=1)
     """Paths, globs, brace ranges or fsspec URLs; relative ones are relative to the working folder."""
     format: str = "auto"
-    """How they are read: webdataset, parquet, folder, hub, or auto, which tells by the file's name."""
+    """How they are read: webdataset, parquet, arrow, zip, manifest, folder, hub, or auto, which goes by names."""
     image: str | tuple[str, ...] | None = None
     """For several images in a sample, the member suffixes or columns that are judged; null judges all there are."""
     frames: Annotated[Frames, Shown(kind="all, a number, or a list of first, middle, last")] = DEFAULT_FRAMES
@@ -27,7 +27,10 @@ class DatasetSettings(Group):
     suffix_from: Literal["first_dot", "last_dot"] = "first_dot"
     """Where a tar member's key ends: webdataset's rule, or the last dot, for names like photo.12.jpg."""
     key: str | None = None
-    """Column that holds the key (Parquet, hub); null numbers the samples."""
+    """Column that holds the key (Parquet, hub); null takes one named `key`, else numbers the samples."""
+    row_names: Literal["full", "numbers"] | None = None
+    """Of Parquet and hub, the keys of rows that bring none: full is SHARD/000000012, with the names of classes in meta;
+    numbers is 000000012, with their numbers; null takes what the run began with, which is full in a new one."""
     caption: str | None = None
     """Name of the sidecar field with the caption, for the card and the report."""
     url: str | None = None

@@ -7,8 +7,10 @@ Law: bytes are handed on as they are, and what cannot be read is told with where
 |---|---|
 | base | the contract |
 | registry | sources by format; another one is one file and one line here |
-| webdataset, parquet, folder, hub | a format each |
-| tar, rows, names, meta, files | what they share |
+| webdataset, parquet, arrow, zip, manifest, folder, hub | a format each |
+| kinds | what is not read, named for what it is, with what to do |
+| tar, rows, class_names, names, meta, files, file_shards | what they share |
+| text_images, own_files | pictures in texts: base64, and paths of files below the data set's own folder |
 | passed_over | what is no part of any sample, counted by reason |
 | patterns | brace ranges, globs and folders, expanded to shards |
 """

@@ -58,6 +58,7 @@ _CONTENT_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "sha256", "blob_id")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated")
 _SCHEME = re.compile(r"((?:\w+::)*)(\w+)://")
 _HIDDEN = re.compile(r"(^|/)\.")
+_LOCAL = LocalFileSystem()
 _HTTP = re.compile(r"(?:\w+::)*https?://")
 
 
@@ -103,7 +104,7 @@ class Files:
         """Those of the canonical `urls` that are there; lists each folder once."""
         children = defaultdict(list)
         for url in urls:
-            children[_parent(url)].append(url)
+            children[folder_of(url)].append(url)
         return {url for parent, wanted in children.items() for url in self._existing(parent, wanted)}
 
     def glob(self, pattern: str) -> list[FileInfo]:
@@ -141,7 +142,7 @@ class Files:
     def infos(self, urls: Sequence[str]) -> list[FileInfo]:
         """Of every one of the canonical `urls`, in their order; lists remote folders once."""
         listed = {parent: self._listed(parent) for parent in _crowded(urls)}
-        return [listed.get(_parent(url), {}).get(url) or self.info(url) for url in urls]
+        return [listed.get(folder_of(url), {}).get(url) or self.info(url) for url in urls]
 
     def open(self, url: str, buffer: int = 2**20) -> io.BufferedReader:
         """A reader whose every failure of the storage is a ShardUnreadable, so that what else goes wrong is content.
@@ -161,6 +162,8 @@ class Files:
             raise unreadable(url, error) from error
 
     def _fs(self, url: str) -> tuple[Any, str]:
+        if "://" not in url:  # fsspec would take `a::b.tar` for a chain of file systems
+            return _LOCAL, str(_LOCAL._strip_protocol(url))
         fs, path = url_to_fs(url, **self.storage_options)
         if not isinstance(fs, LocalFileSystem):
             self._refuse_masked(url)
@@ -262,10 +265,12 @@ def _like(url: str, path: str) -> str:
     return f"{scheme[0]}{path}{chained}{rest}"
 
 
-def _parent(url: str) -> str:
+def folder_of(url: str) -> str:
     """The folder of a canonical `url`."""
     scheme = _SCHEME.match(url)
-    start = scheme.end() if scheme else 0
+    if scheme is None:
+        return url.rpartition("/")[0] or ("/" if url.startswith("/") else "")
+    start = scheme.end()
     path, chained, rest = url[start:].partition("::")
     return f"{url[:start]}{path.rpartition('/')[0] or ('/' if path.startswith('/') else '')}{chained}{rest}"
 
@@ -275,7 +280,7 @@ def _crowded(urls: Sequence[str]) -> set[str]:
     seen: dict[str, int] = defaultdict(int)
     for url in urls:
         if _SCHEME.match(url) and not _HTTP.match(url):
-            seen[_parent(url)] += 1
+            seen[folder_of(url)] += 1
     return {parent for parent, count in seen.items() if count > 1}
 
 

@@ -27,9 +27,11 @@ from curate.sources.base import is_named_as_picture, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
 from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
-from curate.sources.passed_over import NO_PICTURE, ORPHANS, OUTSIDE, UNREADABLE, Note, ignored
+from curate.sources.passed_over import LISTS, NO_PICTURE, ORPHANS, OUTSIDE, UNREADABLE, Note, ignored
 
 _SIDECARS = (".txt", ".json")
+_LISTS = tuple(f"metadata.{ending}" for ending in ("jsonl", "csv", "tsv", "ndjson", "parquet"))
+"""What says something of each picture in a folder, as `datasets` has it."""
 _BEGINNING = 32
 """Bytes that tell a picture's format."""
 _FRESH_SECONDS = 300.0
@@ -170,6 +172,8 @@ def _why_no_picture(info: FileInfo, folder: str, files: Files) -> str | None:
     """Why a file whose name tells nothing is none; elsewhere than here, one with a suffix is not looked into."""
     if leaves(info, folder):
         return OUTSIDE
+    if file_name(info.url).lower() in _LISTS:
+        return LISTS
     if "://" in info.url and "." in file_name(info.url):
         return NO_PICTURE
     try:

@@ -30,6 +30,7 @@ from curate.settings.secrets import refuse_masked
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
+from curate.sources.own_files import OutsideDataset
 from curate.sources.passed_over import Note, ignored
 
 if TYPE_CHECKING:
@@ -58,14 +59,12 @@ class HubSource:
         index = 0
         try:
             stream = _stream(shard, dataset)
-            layout = rows.layout(stream.features.arrow_schema, dataset, shard.url)
             folder = str(dataset.options.get("data_dir", shard.url))
             own = _loaded(shard.url, dataset)[2]
             fetch = partial(_fetch, own=own, folder=folder, options=dataset.storage_options)
-            for batch in _batches(stream):
-                for sample in rows.samples(batch, layout, index, dataset, fetch):
-                    yield sample
-                    index = sample.index + 1
+            for sample in rows.samples(_batches(stream), stream.features.arrow_schema, dataset, shard, fetch):
+                yield sample
+                index = sample.index + 1
         except InputError:
             raise
         except STORAGE_ERRORS as error:
@@ -102,7 +101,9 @@ class HubSource:
         except (*STORAGE_ERRORS, ValueError) as error:
             raise InputError(f"dataset.shards: datasets cannot load {url!r}: {one_line(error)}") from error
         for split, stream in streams.items():
-            rows.layout(stream.features.arrow_schema, dataset, url)
+            schema = stream.features.arrow_schema
+            if not rows.layout(schema, dataset, url).certain:  # what texts are is told by the first row
+                rows.layout(schema, dataset, url, first=next(_batches(stream.take(1)), None))
             for number in range(stream.num_shards):
                 part = f"{split}/{number:05d}-of-{stream.num_shards:05d}"
                 stem = f"{file_name(url)}-{split}-{number:05d}"
@@ -179,7 +180,7 @@ def _fetch(path: str, *, own: Set[str], folder: str, options: Mapping[str, Any])
     """The bytes of one of the data set's `own` files, or of a member of an archive among them.
 
     Raises:
-        rows.OutsideDataset: it is none.
+        OutsideDataset: it is none.
     """
     *inside, container = path.split("::")
     if (
@@ -187,7 +188,7 @@ def _fetch(path: str, *, own: Set[str], folder: str, options: Mapping[str, Any])
         or any(not member.startswith(_ARCHIVES) for member in inside)
         or _leads_out(container, folder)
     ):
-        raise rows.OutsideDataset
+        raise OutsideDataset
     with fsspec.open(path, "rb", **({} if inside else options)) as file:
         return bytes(file.read())
 

@@ -1,4 +1,4 @@
-"""Parquet files with an image column: `struct<bytes, path>` as `datasets` writes it, or plain binary."""
+"""Parquet files with an image column: `struct<bytes, path>` as `datasets` writes it, plain binary, or texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, folder_of, one_line, unreadable
+from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
 
 # `Files.open` turns failures of the storage into ShardUnreadable; what Arrow still raises is about the content,
@@ -44,11 +45,10 @@ class ParquetSource:
         with Files(dataset.storage_options).open(shard.url) as raw:
             try:
                 file = _open(raw)
-                layout = rows.layout(file.schema_arrow, dataset, shard.url)
-                for batch in _batches(file):
-                    for sample in rows.samples(batch, layout, index, dataset):
-                        yield sample
-                        index = sample.index + 1
+                own = OwnFiles(folder_of(shard.url), dataset)
+                for sample in rows.samples(_batches(file), file.schema_arrow, dataset, shard, own.read):
+                    yield sample
+                    index = sample.index + 1
             except InputError as error:
                 # The first file was checked when the run was planned; one that differs is a shard to name.
                 raise ShardUnreadable(str(error)) from error
@@ -87,10 +87,11 @@ def _check_first(infos: Sequence[FileInfo], files: Files, dataset: DatasetSettin
     """A wrong column is the user's mistake in every file alike: say so before an engine starts."""
     try:
         with files.open(infos[0].url) as raw:
-            schema = _open(raw).schema_arrow
+            file = _open(raw)
+            schema, first = file.schema_arrow, next(_batches(file), None)
     except (ShardUnreadable, *_BROKEN):
         return
-    rows.layout(schema, dataset, infos[0].url)
+    rows.layout(schema, dataset, infos[0].url, first=first)
 
 
 def _shard(info: FileInfo, files: Files) -> ShardRef:

@@ -21,6 +21,9 @@ UNREADABLE = "files that cannot be read"
 OUTSIDE = "links out of the folder"
 RESERVED = "names that webdataset keeps for itself"
 KEY_COMES_BACK = "keys that come back behind others"
+ENCRYPTED = "encrypted files"
+OTHER_COMPRESSION = "files of a compression that is not read"
+LISTS = "lists of the pictures beside them"
 CUT = "samples too large for one, and cut"
 NUMBERED = "samples of several numbered pictures"
 
@@ -30,6 +33,9 @@ MENDS: Mapping[str, str] = {
     KEY_COMES_BACK: "captions behind all the images are not theirs: write the tar again with `tar --sort=name`",
     **dict.fromkeys((CUT, NUMBERED), f"{_ONE_TO_WEBDATASET}: dataset.suffix_from=last_dot makes each its own"),
     SYMBOLIC_LINKS: "write the tar again with `tar --dereference`",
+    ENCRYPTED: "decrypt the zip: unzip it with its password, and zip it again",
+    OTHER_COMPRESSION: "write the zip again with the usual compression: unzip, and zip -r",
+    LISTS: "name the list itself as a shard (dataset.shards=.../metadata.jsonl) to judge with what it says of each",
     SPARSE: "write the tar again without `--sparse`",
 }
 """What to do about a reason, where there is something."""

@@ -11,7 +11,8 @@ from braceexpand import braceexpand
 from curate.core.errors import InputError
 from curate.sources.base import is_named_as_picture
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line
-from curate.sources.registry import SUFFIXES, format_of_name
+from curate.sources.kinds import by_name
+from curate.sources.registry import BESIDE_IMAGES, SUFFIXES, format_of_name
 
 
 def expand(
@@ -35,6 +36,7 @@ def expand(
     """
     if not patterns:
         raise InputError("dataset.shards is empty: give paths, globs or brace ranges, e.g. '/data/{00000..00127}.tar'")
+    _refuse_commands(patterns)
     files = Files(storage_options or {})
     try:
         urls = list(_expanded(patterns, files, format))
@@ -72,7 +74,7 @@ def _found(pattern: str, urls: Sequence[str], there: set[str], files: Files, kin
         if not shards:
             missing.append(url)
     if missing == list(urls):
-        raise InputError(f"dataset.shards: nothing to read at {pattern}; check the path{_hint(urls[0], files)}")
+        raise InputError(f"dataset.shards: nothing to read at {pattern}; {_hint(urls[0], there, files)}")
     if missing:
         raise InputError(
             f"dataset.shards: {len(missing)} of the {len(urls)} shards of {pattern} are missing, first {missing[0]}; "
@@ -96,8 +98,8 @@ def _inside(folder: str, files: Files, kind: str) -> list[str]:
         return [folder]
     found = files.walk(folder)
     chosen = _named(found, kind)
-    is_shard = not chosen and kind == "auto" and any(_is_image(info.url) for info in found)
-    return [folder] if is_shard else chosen
+    may_be_shard = kind == "auto" and (not chosen or format_of_name(chosen[0]) in BESIDE_IMAGES)
+    return [folder] if may_be_shard and any(_is_image(info.url) for info in found) else chosen
 
 
 def _choose(found: Sequence[FileInfo], files: Files, kind: str) -> list[str]:
@@ -129,8 +131,22 @@ def _braces(pattern: str) -> list[str]:
         ) from error
 
 
-def _hint(url: str, files: Files) -> str:
-    return " and that the glob matches tars or Parquet files" if files.is_pattern(url) else ""
+def _hint(url: str, there: set[str], files: Files) -> str:
+    if files.is_pattern(url):
+        return by_name(url) or "check the path and that the glob matches tars or Parquet files"
+    if url not in there:
+        return "check the path"
+    formats = sorted({kind for info in files.walk(url) if (kind := format_of_name(info.url)) is not None})
+    if formats:
+        return f"there are files of the format {' and '.join(formats)}: set dataset.format=auto"
+    said = (by_name(info.url) for info in files.walk(url))
+    return next((f"what lies there is {what}" for what in said if what), "check what lies there")
+
+
+def _refuse_commands(patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        if pattern.startswith("pipe:"):
+            raise InputError(f"dataset.shards: {pattern}: {by_name(pattern)}")
 
 
 def _refuse_undecodable(urls: Iterable[str]) -> None:

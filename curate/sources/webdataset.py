@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from curate.core.errors import InputError
+from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
@@ -27,7 +27,9 @@ from curate.sources.base import (
     shard_id,
     too_many_bytes,
 )
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
+from curate.sources.file_shards import version_of_file
+from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line
+from curate.sources.kinds import by_beginning
 from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
 from curate.sources.passed_over import CUT, HIDDEN, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored
@@ -46,6 +48,7 @@ _SIDECAR_BYTES = 2**26
 
 _REMEMBERED = 2**20
 """Keys of a shard that are remembered, to notice those that come back."""
+_BEGINNING = 512
 # Counting hops from header to header; a large buffer would read what it hops over.
 _HEADER_BUFFER = 8192
 
@@ -76,11 +79,12 @@ class WebDatasetSource:
         """See `Source`."""
         index = 0
         with Files(dataset.storage_options).open(shard.url) as raw:
+            if (what := by_beginning(raw.peek(_BEGINNING)[:_BEGINNING])) is not None:
+                raise ShardUnreadable(f"{shard.url}: {what}")
             try:
-                found = members(Archive(raw), _limit(dataset), note)
-                for group in _noted(_groups(found, dataset, note), note):
-                    yield from _samples(group, index, dataset)
-                    index += 1
+                for sample in samples_of(members(Archive(raw), held_bytes(dataset), note), dataset, note):
+                    yield sample
+                    index = sample.index + 1
             except BROKEN as error:
                 raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
 
@@ -97,10 +101,17 @@ class WebDatasetSource:
 
     def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
         """See `Source`."""
-        try:
-            return Files(dataset.storage_options).info(shard.url).version
-        except STORAGE_ERRORS as error:
-            raise unreadable(shard.url, error) from error
+        return version_of_file(shard, dataset)
+
+
+def samples_of(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> Iterator[Sample]:
+    """The samples that the members of an archive make, whatever archive it is.
+
+    Raises:
+        the errors in `BROKEN`, where `found` does; the sample that was being read comes before if it has a picture.
+    """
+    for index, group in enumerate(_noted(_groups(found, dataset, note), note)):
+        yield from _samples(group, index, dataset)
 
 
 def key_and_suffix(name: bytes) -> tuple[bytes, bytes] | None:
@@ -210,7 +221,7 @@ def _judged(dataset: DatasetSettings) -> Callable[[bytes, Body], bool]:
     return lambda suffix, _: suffix.lower() in wanted
 
 
-def _limit(dataset: DatasetSettings) -> Callable[[bytes], int]:
+def held_bytes(dataset: DatasetSettings) -> Callable[[bytes], int]:
     """Pictures may be as large as they are judged; what lies beside them is not less for that."""
 
     def limit(name: bytes) -> int:

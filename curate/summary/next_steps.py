@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,14 +68,15 @@ def _loading(run: Run, folder: str, split: str | None) -> tuple[str, str]:
     """What to import, and an expression that loads `split` of a run in `folder`."""
     form = run.settings.filter.write
     parts = "*/" if split == CLEAN and run.settings.filter.subdivide else ""
-    if is_url(folder):
-        # `datasets` reads cards from folders and from the hub only.
+    if is_url(folder) or (glob.has_magic(folder) and form != "webdataset"):
+        # `datasets` reads cards from folders and from the hub only, and takes the names of folders for patterns.
         files = f"splits/{split}/{parts}*.parquet" if split and form == "parquet" else "annotations/**/*.parquet"
-        arguments = f'"parquet", data_files={_quoted(f"{folder}/{files}")}'
+        place = folder if is_url(folder) else glob.escape(folder)
+        arguments = f'"parquet", data_files={_quoted(f"{place}/{files}")}'
         return "datasets", f'datasets.load_dataset({arguments}, split="train")'
     if split and form == "webdataset":
         # `datasets` reads tars only where all samples have the same members, which crawls do not.
-        tars = f"sorted(glob.glob({_quoted(f'{folder}/splits/{split}/{parts}*.tar')}))"
+        tars = f"sorted(glob.glob({_quoted(f'{glob.escape(folder)}/splits/{split}/{parts}*.tar')}))"
         return "glob, webdataset", f"list(next(iter(webdataset.WebDataset({tars}, shardshuffle=False))))"
     config = split if split and form == "parquet" else "annotations"
     # The subsets of a split that has some are what `datasets` calls its splits.

@@ -76,6 +76,6 @@ def _earlier(run: str, policy: str, shard: str) -> pl.DataFrame | None:
     try:
         store = open_store(run)
         with AnnotationFiles(store).local(read_commit(store, policy, shard)) as path:
-            return pl.read_parquet(path, columns=["index", "status", *_SAME])
+            return pl.read_parquet(path, columns=["index", "status", *_SAME], glob=False)
     except (OSError, PolarsError, InputError):
         return None

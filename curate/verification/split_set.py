@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from curate.filtering.manifest import CARD, FOLDER, Manifest, read_manifests
+from curate.filtering.manifest import CARD, FOLDER, TABLES, Manifest, read_manifests
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import Rules
 from curate.filtering.stage import check_settings
@@ -67,7 +67,7 @@ def find_split_set(folder: Folder, pointers: Sequence[Pointer]) -> SplitSet | Fi
     if len(pointed) > 1:
         return Finding(Law.THE_PLAN, where, f"the cards point to several rule sets: {', '.join(sorted(pointed))}")
     if digest not in manifests:
-        return Finding(Law.THE_PLAN, where, f"no {FOLDER}/{digest}.json, the rule set that the card points to")
+        return Finding(Law.THE_PLAN, where, f"no {TABLES}/{digest}.json, the rule set that the card points to")
     annotations = next((pointer for pointer in pointers if pointer.config == ANNOTATIONS), None)
     if annotations is None:
         return Finding(Law.THE_PLAN, CARD, f"has no config {ANNOTATIONS} for the rows behind its splits")

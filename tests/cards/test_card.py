@@ -211,3 +211,14 @@ def test_the_cards_say_first_what_users_of_the_labels_must_know(case: Case):
     assert isinstance(case.store, LocalStore)
     for name in publish_cards(case.store, settings, case.dataset, model, case.policies, stage.commits, result):
         assert "> **It knows drawings alone.**" in case.files()[name].decode()
+
+
+def test_a_file_of_failed_says_by_itself_that_its_images_stay_bytes(case: Case):
+    case.filter()
+
+    def loaded(split: str) -> list[object]:
+        files = f"{case.root}/splits/{split}/*.parquet"
+        return [row["image"] for row in datasets.load_dataset("parquet", data_files=files, split="train")]
+
+    assert all(isinstance(image, dict | None) for image in loaded("failed"))
+    assert all(isinstance(image, Image.Image) for image in loaded("clean"))

@@ -58,7 +58,7 @@ def data(tmp_path, monkeypatch):
         (["run", DATA, "dataset.shards=note.txt"], ["note.txt"]),
         (["run", DATA, "dataset.shards=00009.tar"], ["00009.tar"]),
         (["run", DATA, "dataset.shards=s4://bucket/x.tar"], ["s4"]),
-        (["run", DATA, "dataset.format=zip"], ["zip", "webdataset"]),
+        (["run", DATA, "dataset.format=zap"], ["zap", "webdataset"]),
         (["run", "+dataset=parquet"], ["dataset.shards", "no value"]),
         (["run", DATA, "policy.categories.O6.enforce=false"], ["O6.enforce", "no such setting"]),
         (["run", DATA, "policy.categories.O1.name='a <image>'"], ["O1", "<image>"]),
@@ -95,6 +95,8 @@ def data(tmp_path, monkeypatch):
         (["run", "dataset.shards=00000.tar"], ["dataset.shards", "+dataset=NAME", "webdataset", "laion_subset"]),
         (["run", "model=builtin"], ["dataset: none was given", "+dataset=NAME", "folder", "webdataset"]),
         (["run", "+dataset=./00000.tar"], ["+dataset=webdataset dataset.shards=./00000.tar"]),
+        (["run", "+dataset=./x.zip"], ["+dataset=files dataset.shards=./x.zip"]),
+        (["run", "x.jsonl"], ["+dataset=files dataset.shards=x.jsonl"]),
         (["run", "dataset=nothing"], ["+dataset=nothing", "no such dataset", "laion_subset"]),
         # As other tools have it.
         (["run", "--dataset", "laion_subset"], ["--dataset laion_subset: is written +dataset=laion_subset here"]),
@@ -151,6 +153,9 @@ def data(tmp_path, monkeypatch):
         # As Hydra has it.
         (["run", DATA, "--multirun"], ["--multirun", "one run"]),
         (["run", DATA, "-m"], ["-m", "one run"]),
+        (["run", DATA, "-r"], ["-r: a command runs by itself"]),
+        (["run", DATA, "--resolve"], ["--resolve", "--cfg job"]),
+        (["run", DATA, "hydra/launcher=joblib"], ["Hydra's own settings change nothing here"]),
         (["run", DATA, "--hydra-help"], ["--hydra-help", "--help, --info and --cfg job"]),
         (["run", DATA, "--cfg", "hydra"], ["--cfg hydra", "--cfg job"]),
         (["run", DATA, "--cfg", "all"], ["--cfg all", "--cfg job"]),

@@ -184,7 +184,7 @@ def test_clean_is_subdivided_and_equal_keys_go_together(tmp_path: Path):
 
 def test_removals_are_listed_with_reason_and_by_the_sources_own_label(case: Case):
     result = case.filter(thresholds={"review": 0.5})
-    removed = pq.read_table(case.root / f"splits/removed-{result.digest}.parquet").to_pylist()
+    removed = pq.read_table(case.root / f"tables/removed-{result.digest}.parquet").to_pylist()
     kept = Counter(r["folder"] for r in split_rows(case))["clean"]
     assert len(removed) == result.removed == 42 - kept
     assert {r["split"] for r in removed} == {"failed", "unsafe", "review"}
@@ -193,7 +193,7 @@ def test_removals_are_listed_with_reason_and_by_the_sources_own_label(case: Case
         "not judged: undecodable",
         "not judged: engine_failure",
     }
-    labels = {r["label"]: r for r in pq.read_table(case.root / f"splits/labels-{result.digest}.parquet").to_pylist()}
+    labels = {r["label"]: r for r in pq.read_table(case.root / f"tables/labels-{result.digest}.parquet").to_pylist()}
     own = [json.loads(row.meta)["label"] for row in case.rows["house"]]
     assert {name: r["total"] for name, r in labels.items()} == Counter(own)
     assert {name: r["removed"] for name, r in labels.items()} == Counter(r["label"] for r in removed)

@@ -99,7 +99,7 @@ def test_the_policies_that_were_asked_are_kept(mixed: Path):
 
 
 def test_splits_and_card_follow(mixed: Path):
-    (manifest,) = (mixed / "splits").glob("*.json")
+    (manifest,) = (mixed / "tables").glob("*.json")
     assert json.loads(manifest.read_text())["result"]["splits"]["failed"] == 6
     card = (mixed / "README.md").read_text()
     assert "under 4 safety\npolicies" in card

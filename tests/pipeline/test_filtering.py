@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
 from curate.core.types import Sample
+from curate.filtering.manifest import read_manifests
 from curate.storage.local_store import LocalStore
 from curate.storage.store import Store
 from tests.support.filtering_cases import Case, judged, laion_members, write_parquet, write_tar
@@ -156,3 +159,59 @@ def test_scratch_files_do_not_stay(make):
     case.filter()
     assert isinstance(case.store, LocalStore)
     assert not list((case.root / "work/scratch").iterdir())
+
+
+def test_only_split_files_lie_between_the_split_files(make):
+    case = make("run")
+    result = case.filter()
+    files = [path for path in (case.root / "splits").rglob("*") if path.is_file()]
+    assert len(files) == sum(result.files.values())
+    assert {path.parent.parent for path in files} == {case.root / "splits"}
+    assert pl.scan_parquet(f"{case.root}/splits/").collect().height == result.samples
+    assert pl.scan_parquet(f"{case.root}/splits/**/*.parquet").collect().height == result.samples
+    assert {path.name for path in (case.root / "tables").iterdir()} == {
+        f"{result.digest}.json",
+        f"removed-{result.digest}.parquet",
+        f"labels-{result.digest}.parquet",
+    }
+
+
+def test_tables_of_earlier_versions_are_moved(make):
+    case = make("run")
+    first = case.filter()
+    new = case.files()
+    splits = {path: path.stat().st_mtime_ns for path in (case.root / "splits").rglob("*.parquet")}
+    case.lay_out_as_before()
+    assert read_manifests(case.store)[0].result == first.to_record()
+    assert case.filter() == first
+    assert case.files() == new
+    assert splits == {path: path.stat().st_mtime_ns for path in splits}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_stage_of_an_earlier_version_gives_way_to_other_rules(make, finished):
+    case, whole = make("run"), make("whole")
+    case.filter()
+    case.lay_out_as_before()
+    if not finished:
+        (manifest,) = (case.root / "splits").glob("*.json")
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"result": None}))
+    case.filter(**NEW)
+    whole.filter(**NEW)
+    assert case.files() == whole.files()
+
+
+def test_a_kill_while_tables_are_moved_loses_nothing(make):
+    whole = make("whole")
+    whole.filter()
+    for dies_at in range(20):
+        case = make(f"run{dies_at}")
+        case.filter()
+        case.lay_out_as_before()
+        try:
+            case.through(MortalStore(case.store, dies_at)).filter()
+            break
+        except Killed:
+            case.filter()
+            assert case.files() == whole.files(), dies_at
+    assert dies_at > 3

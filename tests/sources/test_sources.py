@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import tracemalloc
@@ -175,6 +176,43 @@ class TestParquet(SourceTests):
 
     def break_end(self, root: Path) -> None:
         damage_page(root / "a.parquet", picture(16))
+
+
+class TestArrow(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        table = table_of(COUNT)
+        for name, opened, rows in (("a.arrow", pa.ipc.new_stream, 7), ("b.arrow", pa.ipc.new_file, 100)):
+            with pa.OSFile(str(root / name), "wb") as sink, opened(sink, table.schema) as writer:
+                writer.write_table(table, max_chunksize=rows)
+        return dataset(root, format="auto"), [picture(i) for i in range(COUNT)] * 2
+
+    def break_end(self, root: Path) -> None:
+        data = (root / "a.arrow").read_bytes()
+        (root / "a.arrow").write_bytes(data[: len(data) // 2])
+
+
+class TestZip(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members_of(COUNT):
+                archive.writestr(name, data)
+        return dataset(root / "a.zip", format="auto"), [picture(i) for i in range(COUNT)]
+
+
+class TestManifests(SourceTests):
+    def build(self, root: Path) -> tuple[DatasetSettings, list[bytes]]:
+        (root / "pictures").mkdir()
+        for i in range(COUNT):
+            (root / f"pictures/{i}.jpg").write_bytes(picture(i))
+        paths = [f"pictures/{i}.jpg" if i % 2 else f"{root}/pictures/{i}.jpg" for i in range(COUNT)]
+        (root / "a.csv").write_text("filepath,title\n" + "".join(f'{path},"a, ""b"""\n' for path in paths))
+        (root / "b.tsv").write_text("title\timage\n" + "".join(f"naïve\t./{path[-80:]}\n" for path in paths[1::2]))
+        encoded = [base64.b64encode(picture(i)).decode() for i in range(COUNT)]
+        (root / "c.jsonl").write_text(
+            "".join(json.dumps({"image": text, "n": i}) + "\n\n" for i, text in enumerate(encoded))
+        )
+        images = [picture(i) for i in range(COUNT)]
+        return dataset(*(root / name for name in ("a.csv", "b.tsv", "c.jsonl"))), [*images, *images[1::2], *images]
 
 
 class TestFolder(SourceTests):
@@ -511,7 +549,10 @@ class TestColumns:
             ({"url": ["a"], "caption": ["b"]}, {}, "no image column among url, caption"),
             ({"a": [b"1"]}, {"image": "x"}, "no column 'x' .dataset.image."),
             ({"a": [b"1"]}, {"key": "x"}, "no column 'x' .dataset.key."),
-            ({"a": ["text"]}, {"image": "a"}, "holds no bytes"),
+            ({"a": [1]}, {"image": "a"}, "holds neither bytes nor texts"),
+            ({"URL": ["https://a.test/1.jpg"], "n": [1]}, {}, "column 'URL' holds addresses, which are never opened"),
+            ({"image": ["https://a.test/1.jpg"]}, {}, "column 'image' holds addresses, which are never opened"),
+            ({"where": ["a/1.jpg"]}, {}, "column 'where' holds paths: dataset.image=where reads"),
         ],
     )
     def test_columns_that_need_a_decision(self, tmp_path: Path, table: dict, settings: dict, message: str) -> None:
@@ -529,12 +570,13 @@ class TestColumns:
 
 
 def test_formats_and_names(tmp_path: Path) -> None:
-    assert set(SOURCES) == {"webdataset", "parquet", "folder", "hub"}
+    assert set(SOURCES) == {"webdataset", "parquet", "arrow", "zip", "manifest", "folder", "hub"}
     assert detect_format("s3://b/x.TAR.zst") == "webdataset"
     assert detect_format("x.parquet") == "parquet"
     assert detect_format(str(tmp_path)) == "folder"
     with pytest.raises(InputError, match="neither a folder nor one of"):
-        detect_format(str(tmp_path / "x.zip"))
+        detect_format(str(tmp_path / "x.what"))
+    assert detect_format("x.zip") == "zip"
     with pytest.raises(InputError, match="not one of auto, webdataset"):
         source_for("tfrecord")
 

@@ -115,8 +115,14 @@ class Case:
 
     def files(self) -> dict[str, bytes]:
         """Everything the filter stage wrote, by name."""
-        found = [p for p in (self.root / "splits").rglob("*") if p.is_file()] + [self.root / "README.md"]
-        return {p.relative_to(self.root).as_posix(): p.read_bytes() for p in found if p.exists()}
+        found = [*(self.root / "splits").rglob("*"), *(self.root / "tables").rglob("*"), self.root / "README.md"]
+        return {p.relative_to(self.root).as_posix(): p.read_bytes() for p in found if p.is_file()}
+
+    def lay_out_as_before(self) -> None:
+        """Put the tables where earlier versions wrote them, between the splits."""
+        for path in list((self.root / "tables").iterdir()):
+            path.rename(self.root / "splits" / path.name)
+        (self.root / "tables").rmdir()
 
 
 def judged(

@@ -87,7 +87,8 @@ def is_measurement(call: str) -> bool:
 
 def tables(folder: Path) -> dict[str, bytes]:
     """Every file that counts, by its place: annotations, splits and card."""
-    files = [*folder.glob("annotations/**/*"), *folder.glob("splits/**/*"), folder / "README.md"]
+    of_the_filter = [*folder.glob("splits/**/*"), *folder.glob("tables/*"), folder / "README.md"]
+    files = [*folder.glob("annotations/**/*"), *of_the_filter]
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(files) if p.is_file()}
 
 

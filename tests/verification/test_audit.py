@@ -304,7 +304,7 @@ def uncommitted_behind_the_card(folder: Path) -> None:
 
 
 def manifest_gone(folder: Path) -> None:
-    for path in folder.glob("splits/*.json"):
+    for path in folder.glob("tables/*.json"):
         path.unlink()
 
 
@@ -546,7 +546,7 @@ def test_an_extended_run_is_no_violation_however_far_it_came(data, tmp_path):
 def test_a_filter_stage_that_was_killed_is_no_violation(originals, copied, after):
     """Before the card, between the card and the end, and with an older rule set still there."""
     folder = copied("parquet")
-    manifest = first(folder, "splits/*.json")
+    manifest = first(folder, "tables/*.json")
     if after == 0:
         (folder / "README.md").unlink()
     other = manifest if after < 2 else manifest.with_name("00000000.json")

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from curate.cli.argument_hints import takes
+from curate.cli.path_values import path_of, paths_of
 from curate.console.output import say
 from curate.core.calibration import Method
 from curate.core.errors import ExitCode, InputError
@@ -60,8 +61,8 @@ def parse(argv: Sequence[str]) -> Request:
         if key not in _KNOWN or not equals or not value:
             raise InputError(f"{argument}: not an argument of evaluate; give {', '.join(f'{k}=' for k in _KNOWN)}")
         if key == "predictions":
-            predictions += [item for item in value.split(",") if item]
-        given[key] = value
+            predictions += paths_of(value)
+        given[key] = path_of(value)
     if not predictions or "gold" not in given:
         raise InputError(f"evaluate: needs predictions= and gold=, as in: python -m curate {EXAMPLE}")
     if "unlabelled" in given and len(predictions) > 1:

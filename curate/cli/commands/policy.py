@@ -15,6 +15,7 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from curate.cli.hydra_config import compose_policy
+from curate.cli.path_values import path_of
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError
 from curate.judges.checkpoints import BUILTIN, resolve_model_path
@@ -99,13 +100,13 @@ def _import(arguments: Sequence[str]) -> None:
 
 
 def _import_arguments(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
-    options = {key: value for key, equals, value in (a.partition("=") for a in arguments) if equals}
-    files = [a for a in arguments if "=" not in a]
+    files = [a for a in arguments if "=" not in a or Path(a).exists()]
+    options = {key: path_of(value) for key, _, value in (a.partition("=") for a in arguments if a not in files)}
     unknown = sorted(options.keys() - {"name", "output"})
     if len(files) != 1 or unknown:
         given = f"unknown {', '.join(unknown)}" if unknown else f"{len(files)} files given"
         raise InputError(f"policy import: {given}; call it as policy import FILE [name=NAME] [output=PATH]")
-    return Path(files[0]), options
+    return Path(path_of(files[0])), options
 
 
 def _read(file: Path) -> str:

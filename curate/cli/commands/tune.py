@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from curate.cli.hydra_config import compose_dataset, compose_judge, compose_policy, compose_tune
+from curate.cli.path_values import path_of
 from curate.cli.run_argument import split_output_dir
 from curate.console.output import say
 from curate.core.errors import ExitCode, InputError
@@ -88,7 +89,7 @@ def _data(argv: Sequence[str]) -> None:
 def _data_settings(arguments: Sequence[str]) -> tuple[DataSettings, list[str]]:
     """The settings among the arguments, and the other arguments."""
     pairs = [a.partition("=")[::2] for a in arguments]
-    given = {key: value for key, value in pairs if key in DataSettings.model_fields}
+    given = {key: path_of(value) for key, value in pairs if key in DataSettings.model_fields}
     if "gold" not in given:
         raise InputError(
             "tune data: needs gold=, as in: python -m curate tune data gold=gold.parquet output.dir=training"
@@ -126,5 +127,5 @@ def _tune(argv: Sequence[str]) -> None:
 
     from curate.tuning.tune import tune
 
-    written = tune(settings, model, Path(data[-1]), folder)
+    written = tune(settings, model, Path(path_of(data[-1])), folder)
     say(f"{folder}: use it with model={written}")

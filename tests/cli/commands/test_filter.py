@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _splits(folder: Path) -> dict[str, int]:
-    (manifest,) = (folder / "splits").glob("*.json")
+    (manifest,) = (folder / "tables").glob("*.json")
     return json.loads(manifest.read_text())["result"]["splits"]
 
 

@@ -1,0 +1,144 @@
+"""Zips of images: members in their order, grouped into samples as those of a tar are.
+
+What is read is bounded by what lies there: a zip whose members together claim more bytes than it has (they overlap, as
+in bombs) is damaged, and compressions other than the usual one, whose ratio has no bound, are not read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from curate.core.errors import InputError
+from curate.core.types import Damage, Sample, ShardRef
+from curate.settings.dataset import DatasetSettings
+from curate.sources.base import ShardBroken, shard_id
+from curate.sources.file_shards import version_of_file
+from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line
+from curate.sources.names import to_text
+from curate.sources.passed_over import (
+    ENCRYPTED,
+    MACOS_TWINS,
+    OTHER_COMPRESSION,
+    SYMBOLIC_LINKS,
+    Note,
+    ignored,
+    why_hidden,
+)
+from curate.sources.tar import Body, Digest, Member
+from curate.sources.webdataset import held_bytes, samples_of
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OverflowError)
+_CHUNK = 2**20
+_HEAD = 32
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x1
+_MACOS = "__MACOSX/"
+
+
+class ZipSource:
+    """Zips; one shard each."""
+
+    format = "zip"
+
+    def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
+        """See `Source`."""
+        try:
+            infos = Files(dataset.storage_options).infos(urls)
+        except STORAGE_ERRORS as error:
+            raise InputError(f"dataset.shards: {one_line(error)}") from error
+        return [
+            ShardRef(
+                id=shard_id(file_name(info.url).partition(".")[0], info.url),
+                url=info.url,
+                format=self.format,
+                bytes=info.size,
+                version=info.version,
+            )
+            for info in infos
+        ]
+
+    def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
+        """See `Source`."""
+        index = 0
+        with Files(dataset.storage_options).open(shard.url) as raw:
+            try:
+                with zipfile.ZipFile(raw) as archive:
+                    for sample in samples_of(_members(archive, dataset, note), dataset, note):
+                        yield sample
+                        index = sample.index + 1
+            except _BROKEN as error:
+                raise ShardBroken(Damage(index=index, reason=one_line(error))) from error
+
+    def count(self, shard: ShardRef, dataset: DatasetSettings, most: int, note: Note = ignored) -> int:
+        """See `Source`; goes by the directory, and looks into what has no suffix."""
+        counted = 0
+        with Files(dataset.storage_options).open(shard.url) as raw:
+            try:
+                with zipfile.ZipFile(raw) as archive:
+                    found = samples_of(_members(archive, dataset, note, bare=True), dataset, note)
+                    for _ in islice((s for s in found if s.picture == 0), most):
+                        counted += 1
+            except _BROKEN:
+                pass
+        return counted
+
+    def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
+        """See `Source`."""
+        return version_of_file(shard, dataset)
+
+
+def _members(archive: zipfile.ZipFile, dataset: DatasetSettings, note: Note, *, bare: bool = False) -> Iterator[Member]:
+    """The files of an archive in the order of its directory; `bare` without what names tell of them."""
+    entries = archive.infolist()
+    _refuse_overlaps(archive, entries)
+    limit = held_bytes(dataset)
+    for entry in entries:
+        name = entry.filename.encode("utf-8", "surrogateescape")
+        reason = _passed_over(entry)
+        if entry.is_dir():
+            continue
+        if reason is not None:
+            note(reason, to_text(name))
+            continue
+        looked_at = not bare or b"." not in name.rpartition(b"/")[2]
+        body = _body(archive, entry, _HEAD if bare else limit(name)) if looked_at else b""
+        yield Member(name, body, entry.file_size)
+
+
+def _passed_over(entry: zipfile.ZipInfo) -> str | None:
+    base = entry.filename.rpartition("/")[2]
+    if entry.filename.startswith(_MACOS) or base.startswith("."):
+        return MACOS_TWINS if entry.filename.startswith(_MACOS) else why_hidden(base)
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return SYMBOLIC_LINKS
+    if entry.flag_bits & _ENCRYPTED:
+        return ENCRYPTED
+    return None if entry.compress_type in _READ else OTHER_COMPRESSION
+
+
+def _refuse_overlaps(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> None:
+    claimed = sum(entry.compress_size for entry in entries)
+    if archive.fp is None:
+        raise zipfile.BadZipFile("closed")
+    size = archive.fp.seek(0, 2)
+    if claimed > size:
+        raise zipfile.BadZipFile(f"members claim {claimed} bytes of {size}: they overlap")
+
+
+def _body(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> Body:
+    """The bytes of a member up to where it is damaged, or their digest if they are more than `limit`."""
+    held, size, digest = bytearray(), 0, hashlib.sha256()
+    try:
+        with archive.open(entry) as file:
+            while chunk := file.read(_CHUNK):
+                size += len(chunk)
+                digest.update(chunk)
+                held += chunk[: max(_HEAD, limit + 1) - len(held)]
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        pass  # a picture that is cut off is told as one where it is decoded
+    return bytes(held) if size <= limit else Digest(size, digest.hexdigest(), bytes(held[:_HEAD]))
