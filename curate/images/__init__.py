@@ -6,10 +6,12 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 | module | does |
 |---|---|
 | decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
+| encoding | what a program has at hand -> encoded bytes |
 | jpeg_reduction | how far a JPEG may be reduced while it is decoded |
 """
 
 __all__ = (
     "decoding",
+    "encoding",
     "jpeg_reduction",
 )
