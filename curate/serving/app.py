@@ -144,6 +144,12 @@ def _add_errors(app: FastAPI) -> None:
     async def gone(request: Request, error: ClientGone) -> Response:
         return Response(status_code=GONE)
 
+    @app.exception_handler(Exception)
+    async def defect(request: Request, error: Exception) -> Response:
+        request_id = request.scope["curate.request"]
+        said = Refused(500, "internal_error", f"a defect of the service; its log tells of request {request_id}")
+        return JSONResponse(said.body, said.status)
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         said = Refused(error.status_code, _CODES.get(error.status_code, "http_error"), str(error.detail))

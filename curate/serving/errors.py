@@ -40,6 +40,8 @@ class Refused(Exception):
     def headers(self) -> dict[str, str]:
         """Beside the body."""
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        # What still comes of a request that is too long or too slow is not waited for.
+        headers |= {"Connection": "close"} if self.status in (408, 413) else {}
         return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
     @property

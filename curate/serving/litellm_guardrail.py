@@ -1,4 +1,4 @@
-"""`POST /beta/litellm_basic_guardrail_api`: LiteLLM's generic guardrail, so that a gateway asks without code of its own.
+"""`POST /beta/litellm_basic_guardrail_api`: LiteLLM's generic guardrail, for gateways without code of their own.
 
 A request without any picture is refused, unless the gateway's configuration says that such may pass unjudged
 (`additional_provider_specific_params: {text_alone: pass}`): prompts are not what is judged here.

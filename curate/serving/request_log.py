@@ -12,10 +12,8 @@ import time
 import uuid
 from typing import TextIO
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from curate.serving.errors import Refused
 from curate.serving.metrics import ServiceMetrics
 
 logger = logging.getLogger(__name__)
@@ -60,11 +58,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, sending)
         except Exception:
-            logger.exception("request %s failed", request_id)
-            if status != GONE:
-                raise
-            refused = Refused(500, "internal_error", f"a defect of the service; its log has request {request_id}")
-            await JSONResponse(refused.body, refused.status)(scope, receive, sending)
+            logger.exception("request %s failed", request_id)  # it is answered already
         finally:
             seconds = time.perf_counter() - started
             path = scope["path"] if scope["path"] in self._endpoints else OTHER

@@ -1,4 +1,4 @@
-"""The policies that a service judges under: those it was started with, and where it is allowed, a request's own text."""
+"""The policies that a service judges under: those it was started with, and where allowed, a request's own text."""
 
 from __future__ import annotations
 

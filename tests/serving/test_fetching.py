@@ -138,7 +138,7 @@ class Site:
         if request.path == "/missing":
             raise web.HTTPNotFound
         if request.path == "/slow":
-            await asyncio.sleep(30)
+            await asyncio.sleep(0.5)
         return web.Response(body=IMAGE)
 
     async def lookup(self, host, port, **_):
@@ -194,7 +194,7 @@ def test_nothing_is_unpacked():
 )
 def test_a_link_that_leads_on_or_to_too_much_or_nowhere(path, status, code):
     with pytest.raises(Refused) as refused:
-        at_site(path, fetch_seconds=0.3)
+        at_site(path, fetch_seconds=0.1)
     assert (refused.value.status, refused.value.code) == (status, code)
 
 

@@ -31,9 +31,7 @@ def _composed(overrides: tuple[str, ...]) -> tuple[Settings, ServeSettings]:
     return settings.model_copy(update={"model": model}), serve
 
 
-def composed(
-    *overrides: str, fake: Mapping[str, Any] | None = None, **serve: Any
-) -> tuple[Settings, ServeSettings]:
+def composed(*overrides: str, fake: Mapping[str, Any] | None = None, **serve: Any) -> tuple[Settings, ServeSettings]:
     """Settings of a service; `fake` are the engine's arguments, `serve` those of the group."""
     settings, group = _composed(overrides)
     engine = settings.engine.model_copy(update={"args": dict(fake or {})})

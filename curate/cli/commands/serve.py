@@ -1,4 +1,4 @@
-"""The safeguard as a moderation service: OpenAI's /v1/moderations, a plain /v1/judge, LiteLLM's guardrail, a page to try.
+"""The safeguard as a moderation service: OpenAI's /v1/moderations, a plain /v1/judge, LiteLLM's guardrail.
 
 One process, one engine. It listens on this machine only, unless it has tokens; SIGTERM lets what is in flight finish.
 Decisions are those of `filter` by the same rules: give it the filter file that `evaluate` wrote, as filter=FILE.
