@@ -22,15 +22,37 @@ GUARDRAIL = "/beta/litellm_basic_guardrail_api"
 POLICIES, HEALTH, READY, METRICS = "/v1/policies", "/health", "/ready", "/metrics"
 ENDPOINTS = frozenset((MODERATIONS, JUDGE, GUARDRAIL, POLICIES, HEALTH, READY, METRICS, "/"))
 
+
+class Error(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorResponse(BaseModel):
+    """As OpenAI's clients read it."""
+
+    error: Error
+    curate: judge_endpoint.JudgeResponse | None = None
+    """The decision on a picture that was not judged, which blocks it."""
+
+
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+_MEANINGS = {
+    400: "The request is not understood, or asks for what is not allowed",
+    401: "No token, or a wrong one",
+    408: "The request did not arrive in time",
+    413: "The request, or a picture in it, is too large",
+    422: "A picture cannot be judged, or not all of it",
+    429: "Too much at once; Retry-After says when to come again",
+    500: "A defect of the service",
+    503: "Nothing can be judged now; Retry-After says when to come again",
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request is not understood, or asks for what is not allowed"},
-    401: {"description": "No token, or a wrong one"},
-    408: {"description": "The request did not arrive in time"},
-    413: {"description": "The request, or a picture in it, is too large"},
-    422: {"description": "A picture cannot be judged, or not all of it"},
-    429: {"description": "Too much at once; Retry-After says when to come again"},
-    503: {"description": "Nothing can be judged now; Retry-After says when to come again"},
+    status: {"description": meaning, "model": ErrorResponse} for status, meaning in _MEANINGS.items()
 }
 
 

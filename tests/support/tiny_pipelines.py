@@ -51,7 +51,7 @@ def tiny_stable_diffusion() -> StableDiffusionPipeline:
         unet=unet,
         text_encoder=CLIPTextModel(config),
         tokenizer=CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16),
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -73,6 +73,6 @@ def tiny_ddpm() -> DDPMPipeline:
         down_block_types=("DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D"),
     )
-    pipe = DDPMPipeline(unet=unet, scheduler=DDIMScheduler())
+    pipe = DDPMPipeline(unet=unet, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False))
     pipe.set_progress_bar_config(disable=True)
     return pipe
