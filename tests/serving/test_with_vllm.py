@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,13 +17,17 @@ import pytest
 
 from curate.core.package_files import packaged
 from curate.guard import Guard
+from tests.end_to_end.test_vllm_kills import engine_of
 from tests.support.jobs import curate
-from tests.support.services import free_port
+from tests.support.load import ask as under_load
+from tests.support.scale_of_trials import full_or_share
+from tests.support.services import data_url, free_port
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm
 
 PICTURES = 24
+KILLS = full_or_share(20, 2)
 NEAR = 0.02
 """vLLM's numerics depend on which requests share a batch."""
 
@@ -34,6 +40,14 @@ def pictures(tmp_path_factory):
         for member in members:
             (folder / Path(member.name).name).write_bytes(tar.extractfile(member).read())
     return sorted(folder.iterdir())
+
+
+class Service:
+    """A service as a program, and the process that it is."""
+
+    def __init__(self, url, pid):
+        self.url = url
+        self.pid = pid
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +64,7 @@ def service():
             return False
 
     wait_until(ready, "the service is not ready", alive=process)
-    yield url
+    yield Service(url, process.pid)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, errors
@@ -64,7 +78,7 @@ def test_verdicts_are_those_of_judge(service, pictures):
     def ask(path, rationale):
         fields = {"rationale": rationale}
         return httpx.post(
-            f"{service}/v1/judge", files={"image": path.read_bytes()}, data=fields, timeout=HANG_SECONDS
+            f"{service.url}/v1/judge", files={"image": path.read_bytes()}, data=fields, timeout=HANG_SECONDS
         ).json()
 
     for rationale in ("none", "all"):
@@ -87,7 +101,39 @@ def test_verdicts_are_those_of_judge(service, pictures):
 
 @pytest.mark.filterwarnings("ignore::curate.guard.GuardWarning")
 def test_a_guard_asks_it(service, pictures):
-    with Guard(url=service) as guard:
+    with Guard(url=service.url) as guard:
         decisions = guard(pictures)
     assert all(decision.blocked for decision in decisions if not decision.judged)
     assert {decision.rating for decision in decisions} >= {"Safe", "Unsafe"}
+
+
+def test_engines_that_are_killed_under_load_cost_errors_and_no_wrong_answer(service, pictures):
+    """Every request ends in a verdict on its own picture, or in an error; the next engine judges on."""
+    images = [path.read_bytes() for path in pictures]
+    chance = random.Random(0)
+
+    def request(number):
+        return {"json": {"image": data_url(images[number % len(images)])}}
+
+    def judged():
+        return under_load(f"{service.url}/v1/judge", request, range(len(images)), 8, keep=True).answers
+
+    expected = judged()
+    for _ in range(KILLS):
+        before = engine_of(service.pid)
+        killing = threading.Timer(chance.uniform(0.1, 1.5), before.kill)
+        killing.start()
+        load = under_load(f"{service.url}/v1/judge", request, range(8 * len(images)), 16, keep=True)
+        killing.join()
+        assert len(load.answers) == 8 * len(images)
+        for number, answer in load.answers.items():
+            wanted = expected[number % len(images)]
+            if "error" in answer and "error" not in wanted:
+                assert answer["error"]["code"] in ("deadline_exceeded", "engine_failure"), answer
+            elif "error" not in wanted:
+                assert answer["sha256"] == wanted["sha256"]
+                assert answer["p_unsafe"] == pytest.approx(wanted["p_unsafe"], abs=NEAR)
+        wait_until(lambda old=before: engine_of(service.pid) not in (None, old), "there is no new engine")
+        assert [a.get("sha256") for _, a in sorted(judged().items())] == [
+            a.get("sha256") for _, a in sorted(expected.items())
+        ]
