@@ -41,7 +41,8 @@ class ServeSettings(Group):
     max_held: Annotated[int, Field(gt=0)] = 512
     """Pictures that are held at once, waiting or being judged; what comes beyond is refused with 429."""
     max_held_bytes: Annotated[int, Field(gt=0)] = 2**30
-    """Bytes of requests that are held at once; what comes beyond is refused with 429."""
+    """Bytes of requests that are held at once; what comes beyond is refused with 429. Reading them takes about as much
+    again."""
     deadline: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a request that has no answer is refused with 503."""
     drain_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -1,7 +1,8 @@
 """The moderation service against `vllm serve`: the same pictures, policy and answer, a rating and a category.
 
 Both run at once, and are asked in turn, so that a drifting machine meets both alike: one client, 8, 64 and 256 at once.
-Pictures are new to both each time. `vllm serve` gives the answer in one request under a grammar; the service asks twice, which buys the rating's probability, decides by the filter's rules, and answers by OpenAI's moderations.
+Pictures are new to both each time. `vllm serve` gives the answer in one request under a grammar; the service asks its
+engine twice, which buys the rating's probability, decides by the filter's rules, and answers by OpenAI's moderations.
 
 Behind that, the service alone over the fake engine, where nothing but the service takes time: its rate, its memory over
 20,000 requests, and how soon it refuses when it holds no more.

@@ -484,8 +484,8 @@ FAULTS = (
     ),
     Fault(
         SERVICE,
-        "links that lead inside: by redirect, by a name that is rebound, by addresses in other spellings, IPv6 ones that "
-        "stand for IPv4 ones, by what stands before an @",
+        "links that lead inside: by redirect, by a name that is rebound, by addresses in other spellings, by IPv6 ones "
+        "that stand for IPv4 ones, by what stands before an @",
         "each against a resolver and a server of the test's own",
         "400, nothing asked there",
         _tests(
