@@ -22,13 +22,14 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.benchmarks.judging import engine_environment, judge_settings, judged, question
+from tests.benchmarks.generating import judged
+from tests.benchmarks.judging import engine_environment, judge_settings, question
 from tests.benchmarks.measuring import Ratio, Result, photograph
 from tests.benchmarks.served import MODEL, forget, served, task_for
 from tests.support.load import Load, ask
 from tests.support.services import data_url, free_port, png
 
-CLIENTS = {1: 40, 8: 160, 64: 256, 256: 512}
+CLIENTS = {1: 24, 8: 80, 64: 160, 256: 320}
 """Pictures that are asked about in one round, by the number of clients."""
 REPEATS = 3
 REQUESTS = 20_000
