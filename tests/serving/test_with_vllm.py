@@ -17,7 +17,7 @@ import pytest
 
 from curate.core.package_files import packaged
 from curate.guard import Guard
-from tests.end_to_end.test_vllm_kills import engine_of
+from tests.support.engine_processes import engine_of
 from tests.support.jobs import curate
 from tests.support.load import ask as under_load
 from tests.support.scale_of_trials import full_or_share
