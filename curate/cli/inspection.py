@@ -64,7 +64,8 @@ def _configuration(command: str, arguments: Sequence[str], taken: CommandArgumen
     overrides = [a for a in arguments if "=" not in a or not _root(a) & set(taken.own) or a.startswith("output.dir=")]
     words = [a for a in overrides if a in taken.words]
     tuning = command == "tune" and "data" not in words
-    plain = composed([a for a in overrides if a not in words], taken.settings, tuning=tuning)
+    given = [a for a in overrides if a not in words]
+    plain = composed(given, taken.settings, tuning=tuning, serving=command == "serve")
     return (
         yaml.safe_dump(masked_fields(plain), sort_keys=False, allow_unicode=True, width=120).rstrip("\n").splitlines()
     )

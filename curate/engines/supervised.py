@@ -44,6 +44,7 @@ class SupervisedEngine:
         self._clear.set()
         self._alone = asyncio.Lock()
         self._before: Counter[str] = Counter()
+        self._restarting: asyncio.Task[None] | None = None
 
     def renderer_factory(self) -> RendererFactory:
         """See `Engine`."""
@@ -76,7 +77,9 @@ class SupervisedEngine:
         return {**now, "restarts": self._restarts}
 
     async def close(self) -> None:
-        """See `Engine`."""
+        """See `Engine`; a restart that has begun ends first, so that no engine starts behind a closed door."""
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])
         await self._engine.close()
 
     async def _judge_suspect(self, payload: Payload, question: Question, generation: int) -> Answer:
@@ -101,7 +104,17 @@ class SupervisedEngine:
         raise InputQuarantined(f"the engine died {ALONE_TRIES} times with this input alone in it: {reason}")
 
     async def _restart_after(self, generation: int) -> None:
-        """Restart the engine, if that of `generation` is still the current one."""
+        """Restart the engine, if that of `generation` is still the current one.
+
+        Whoever waits may be cancelled; a restart is not left half done for that.
+        """
+        if generation != self._generation:
+            return
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.create_task(self._restart(generation))
+        await asyncio.shield(self._restarting)
+
+    async def _restart(self, generation: int) -> None:
         while generation == self._generation:
             if self._restarts_in_a_row >= MAX_RESTARTS:
                 raise EngineDead(f"the engine was restarted {MAX_RESTARTS} times in a row without giving an answer")

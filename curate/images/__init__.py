@@ -9,11 +9,13 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 | jxl_header | size of a JPEG XL, before all of it is decoded |
 | decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
 | frames | which frames of an animation are judged |
+| encoding | what a program has at hand -> encoded bytes |
 | jpeg_reduction | how far a JPEG may be reduced while it is decoded |
 """
 
 __all__ = (
     "decoding",
+    "encoding",
     "formats",
     "frames",
     "jpeg_reduction",

@@ -102,7 +102,7 @@ def _updated(policy: Policy, text: str) -> str:
     lines = text.split("\n")
     for block in reversed(blocks):
         category = policy.categories[block.code]
-        if category != block.category:
+        if category.rules != block.category.rules:
             lines[block.start + 1 : block.end] = _body(category)
     return "\n".join(lines)
 

@@ -16,6 +16,23 @@ NA_NAME = "None applying"
 BY_ROW = "by_row"
 """Stands in for a policy's name where each row of a data set has its own."""
 
+MODERATION = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+"""The categories of OpenAI's moderation, all of them; clients read one that is missing as "not flagged"."""
+
 _CODE = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # Tokens by which the supported models mark images, turns and ends; inside a policy they would silently act as such.
@@ -39,6 +56,13 @@ class Category(BaseModel):
     """What content may do."""
     enforced: bool = True
     """Whether it counts as unsafe; false declares the category non-violating."""
+    moderation: tuple[str, ...] = ()
+    """Categories of OpenAI's moderation that `serve` reports it as; changes no label and no prompt."""
+
+    @property
+    def rules(self) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:
+        """All of it that a prompt says."""
+        return self.name, self.should_not, self.can, self.enforced
 
     @field_validator("name")
     @classmethod
@@ -132,6 +156,9 @@ def _check_code(place: str, code: str) -> None:
 
 
 def _check_category(place: str, category: Category) -> None:
+    strange = next((name for name in category.moderation if name not in MODERATION), None)
+    if strange is not None:
+        raise InputError(f"{place}.moderation: {strange!r} is none of OpenAI's: {', '.join(MODERATION)}")
     if category.enforced and not category.should_not:
         raise InputError(f"{place}.should_not: is missing; say what is forbidden, or set enforced to false")
     for where, text in _texts(category):

@@ -50,7 +50,7 @@ def check_duplicate_keys(path: Path) -> None:
 
 
 def _fields(category: Category) -> dict[str, Any]:
-    lists = {"should_not": category.should_not, "can": category.can}
+    lists = {"should_not": category.should_not, "can": category.can, "moderation": category.moderation}
     fields: dict[str, Any] = {"name": _without_interpolation(category.name), "enforced": category.enforced}
     return fields | {key: [_without_interpolation(item) for item in items] for key, items in lists.items() if items}
 

@@ -26,6 +26,7 @@ from curate.settings.group import Shown
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
 from curate.settings.run import Budget, OutputSettings, Settings
+from curate.settings.serve import ServeSettings
 from curate.settings.tune import TuneSettings
 
 MODELS: Mapping[str, type[BaseModel]] = {
@@ -38,6 +39,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "output": OutputSettings,
     "budget": Budget,
     "tune": TuneSettings,
+    "serve": ServeSettings,
 }
 """The types behind the first part of a path."""
 

@@ -36,6 +36,7 @@ NAMES = (
     "savings",
     "policies",
     "reduction",
+    "serving",
 )
 RESULTS = Path(__file__).parent / "results"
 LIMIT_SECONDS = 3600

@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.support.engine_processes import engine_of
 from tests.support.jobs import command, curate, environment, rows, write_shards
 from tests.support.scale_of_trials import full_or_share
 from tests.support.vllm_equality import compare
@@ -57,11 +57,3 @@ def test_a_run_killed_at_a_random_moment_goes_on_to_the_same_rows(shards, undist
 def run(shards: str, folder: Path) -> list[str]:
     # Few requests at a time, so that judging takes long enough to be hit.
     return ["run", "+dataset=laion_subset", f"dataset.shards={shards}", f"output.dir={folder}", "engine.max_requests=2"]
-
-
-def engine_of(pid: int) -> psutil.Process | None:
-    """vLLM's engine process below a run, if there is one yet."""
-    if not psutil.pid_exists(pid):
-        return None
-    children = psutil.Process(pid).children(recursive=True)
-    return next((child for child in children if "EngineCore" in " ".join(child.cmdline())), None)

@@ -103,3 +103,33 @@ def test_what_comes_later_waits_for_the_suspects():
         return late
 
     assert len(asyncio.run(main())) == 8
+
+
+def test_whoever_stops_waiting_leaves_no_restart_half_done():
+    """A client that hangs up during a restart: the engine that starts is neither lost nor started twice."""
+    starts = []
+
+    class Slow(FakeEngine):
+        async def start(self):
+            starts.append("begun")
+            await asyncio.sleep(0.01)
+            starts.append("done")
+
+    def make():
+        return Slow(MODEL, EngineSettings(name="fake", args={"fail": {payload(1).data: "die"}}))
+
+    async def go():
+        engine = SupervisedEngine(make, back_off=0.0)
+        await engine.start()
+        waiting = asyncio.create_task(engine.judge(payload(1), QUESTION))
+        while starts.count("begun") < 2:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        answer = await engine.judge(payload(2), QUESTION)
+        await engine.close()
+        return answer, waiting
+
+    answer, waiting = asyncio.run(go())
+    assert waiting.cancelled()
+    assert answer.p_unsafe is not None
+    assert starts == ["begun", "done"] * 2

@@ -66,6 +66,11 @@ def changed(path: str, value: object) -> dict[str, object]:
         ("categories.O2.name", "None applying", "categories.O2.name: .* is also the name of NA"),
         ("categories.O1.enforced", "perhaps", "categories.O1.enforced: .*boolean"),
         ("categories.O1.shall_not", ["x"], "categories.O1.shall_not: "),
+        (
+            "categories.O1.moderation",
+            ["weapons"],
+            "categories.O1.moderation: 'weapons' is none of OpenAI's: harassment",
+        ),
         ("categories", {}, "categories: "),
         ("categories.O1", None, "categories.O1: "),
         ("name", "../up", "name: use letters"),
@@ -223,3 +228,14 @@ def test_import_writes_a_policy_that_composes_and_renders_verbatim(
 def test_wrong_arguments_of_the_command(argv: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         command.main(argv)
+
+
+def test_what_a_category_is_reported_as_changes_no_prompt() -> None:
+    policy, _ = compose_policy(["policy=llavaguard"])
+    assert all(category.moderation for category in policy.categories.values())
+    plain = {code: one.model_copy(update={"moderation": ()}) for code, one in policy.categories.items()}
+    assert render_policy(policy.model_copy(update={"categories": plain})) == render_policy(policy)
+    text = render_policy(policy)
+    imported = parse_policy_text(text, "imported")
+    reported = {code: one.model_copy(update={"moderation": ("hate",)}) for code, one in imported.categories.items()}
+    assert render_policy(imported.model_copy(update={"categories": reported})) == text

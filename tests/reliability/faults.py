@@ -29,6 +29,7 @@ class Fault:
 
 SAME = "the same tables"
 STORAGE, WORKERS, ENGINE, DATA, CLUSTER = "Storage", "Workers", "Engine", "Data", "Clusters and size"
+SERVICE = "The moderation service and the guard"
 
 
 def _tests(file: str, *names: str) -> tuple[str, ...]:
@@ -403,6 +404,129 @@ FAULTS = (
             "end_to_end/scale",
             "test_status_counts_them_all",
             "test_claiming_costs_the_same_for_the_last_shard_as_for_the_first",
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "a picture that is broken, a decompression bomb, an animation, of no known format; an answer that is none",
+        "each by itself and beside a good one, to each of the three contracts",
+        "413 or 422, and no result for the good one either",
+        _tests("serving/answering", "test_a_picture_that_is_not_judged_is_an_error"),
+    ),
+    Fault(
+        SERVICE,
+        "a request of a gigabyte, one that declares it, one that does not arrive",
+        "base64 without end, Content-Length, a body that stops",
+        "413 or 408, nothing of it held",
+        _tests(
+            "serving/answering",
+            "test_a_request_that_is_too_long_is_refused_before_it_is_read",
+            "test_a_base64_of_a_gigabyte_is_never_held",
+            "test_a_request_that_does_not_arrive_is_given_up",
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "more requests than are held, by number and by bytes; more than a token may",
+        "256 clients at once",
+        "429 and when to come again; answered afterwards",
+        (
+            *_tests("serving/load", "test_overload_is_told_at_once_and_passes"),
+            *_tests("serving/answering", "test_bytes_are_bounded_too"),
+            *_tests(
+                "serving/admission",
+                "test_a_token_has_its_pictures_a_minute_and_is_told_when_there_are_more",
+                "test_a_token_has_its_pictures_at_once",
+            ),
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "a client that hangs up, also while the engine is restarted; an answer that takes too long",
+        "the connection closed, an engine that hangs",
+        "its place is free, 503; no restart is left half done",
+        (
+            *_tests(
+                "serving/answering",
+                "test_a_client_that_hangs_up_frees_its_place",
+                "test_an_answer_that_takes_too_long_is_an_error_that_may_be_tried_again",
+            ),
+            *_tests("engines/supervised", "test_whoever_stops_waiting_leaves_no_restart_half_done"),
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "engines that die under load",
+        "20 kills of the fake engine, and of vLLM's own process (2 in CI), at random moments",
+        "each request ends in the verdict on its own picture or in an error; what is asked next is judged",
+        (
+            *_tests("serving/load", "test_engines_that_die_under_load_cost_errors_and_no_wrong_answer"),
+            *_tests("serving/with_vllm", "test_engines_that_are_killed_under_load_cost_errors_and_no_wrong_answer"),
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "a picture that kills the engine; an engine that cannot be kept alive",
+        "the fake engine",
+        "422 for that picture alone; 503, and the service ends with exit code 1",
+        _tests(
+            "serving/answering",
+            "test_a_picture_that_kills_the_engine_costs_itself_alone",
+            "test_an_engine_that_cannot_be_kept_alive_ends_the_service",
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "SIGTERM with requests in flight",
+        "a picture in the engine",
+        "answered, exit code 0",
+        _tests("serving/server", "test_it_answers_logs_and_drains_at_a_signal"),
+    ),
+    Fault(
+        SERVICE,
+        "links that lead inside: by redirect, by a name that is rebound, by addresses in other spellings, by IPv6 ones "
+        "that stand for IPv4 ones, by what stands before an @",
+        "each against a resolver and a server of the test's own",
+        "400, nothing asked there",
+        _tests(
+            "serving/fetching",
+            "test_addresses_that_are_nobodys_business",
+            "test_other_places_are_not_even_looked_up",
+            "test_a_name_that_leads_inside_is_refused_even_if_only_one_of_its_addresses_does",
+            "test_a_name_is_looked_up_once_and_the_address_that_was_checked_is_the_one_asked",
+            "test_a_link_that_leads_on_or_to_too_much_or_nowhere",
+        ),
+    ),
+    Fault(
+        SERVICE,
+        "a policy of a request's own with marks of turns, images, control characters, or that is none",
+        "each of them",
+        "400",
+        _tests("serving/judge_endpoint", "test_a_forged_policy_is_refused"),
+    ),
+    Fault(
+        SERVICE,
+        "requests of any form",
+        "schemathesis, from the OpenAPI page, valid and not",
+        "answered as the page says, none with 500",
+        _tests("serving/openapi_fuzz", "test_whatever_is_asked_is_answered_as_described"),
+    ),
+    Fault(
+        SERVICE,
+        "a guard whose service is gone, dies, is closed, or answers what is no decision on this picture",
+        "each; in the safety checker, the wrapper and the modular block of diffusers, too",
+        "an exception, and no picture",
+        (
+            *_tests(
+                "guard/client",
+                "test_a_process_that_dies_is_no_pass",
+                "test_a_service_that_is_gone_is_no_pass",
+                "test_closing_ends_whoever_waits",
+                "test_what_is_no_decision_on_this_picture_is_no_pass",
+            ),
+            *_tests("guard/safety_checker", "test_a_guard_that_dies_ends_the_pipeline"),
+            *_tests("guard/guarded_pipeline", "test_a_guard_that_dies_ends_the_pipeline"),
+            *_tests("guard/modular_block", "test_it_ends_the_pipeline_where_nobody_judges"),
         ),
     ),
 )

@@ -10,7 +10,7 @@ import yaml
 
 from curate.cli.command_names import NAMES
 from curate.cli.help import constants
-from curate.cli.hydra_config import compose_filter, compose_policy, compose_settings, compose_tune
+from curate.cli.hydra_config import compose_filter, compose_policy, compose_serve, compose_settings, compose_tune
 from curate.cli.program import main
 from curate.core.calibration import Calibration, save_calibration
 from curate.core.errors import InputError
@@ -40,6 +40,7 @@ SPECIAL = {
     "model.rationale_chars": "7",
     "policy.categories": "{O6: {name: Arms, should_not: [Show arms.]}}",
     "policy.categories.O6.should_not": "[Show arms.]",
+    "policy.categories.O6.moderation": "[violence]",
     "policy.name": "mine",
     "filter.by_category": "{O6: {unsafe: 0.5}}",
     "filter.fields": "{punsafe: float}",
@@ -92,6 +93,8 @@ def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
         held = compose_tune([*RECIPE, f"{path}={text}"])[0]
     elif group == "policy":
         held = compose_policy([f"{path}={text}"])[0]
+    elif group == "serve":
+        held = compose_serve([f"{path}={text}"])[1]
     else:
         held = found(compose_settings([*(one for one in BARE if not one.startswith(path)), f"{path}={text}"]), [group])
     value = plain(found(held, rest))
@@ -106,7 +109,7 @@ def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", ["dataset", "model", "engine", "filter", "job", "policy", "tune"])
+@pytest.mark.parametrize("group", ["dataset", "model", "engine", "filter", "job", "policy", "tune", "serve"])
 def test_all_settings_of_a_group_at_once_over_each_of_its_files(group, calibration):
     values = {
         p: sample(p)[0] for p in PATHS if p.split(".")[0] == group and p not in ("policy.categories", "tune.lora")
@@ -117,6 +120,8 @@ def test_all_settings_of_a_group_at_once_over_each_of_its_files(group, calibrati
             compose_tune([f"tune={name}", "model=local", "model.path=x", *given])
         elif group == "policy":
             compose_policy([f"policy={name}", *given])
+        elif group == "serve":
+            compose_serve([f"serve={name}", *given])
         else:
             others = [choice for choice in BARE if not choice.lstrip("+").startswith(f"{group}=")]
             settings = compose_settings([*others, f"{group}={name}", *given])

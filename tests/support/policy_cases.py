@@ -7,7 +7,7 @@ import string
 from hypothesis import strategies as st
 
 from curate.core.errors import InputError
-from curate.policies.policy import Category, Policy, check_policy
+from curate.policies.policy import MODERATION, Category, Policy, check_policy
 
 WEAPONS = {
     "name": "small",
@@ -36,7 +36,12 @@ def policies(draw: st.DrawFn) -> Policy:
 
 def _category(name: str) -> st.SearchStrategy[Category]:
     return st.builds(
-        Category, name=st.just(name), should_not=_lines, can=st.one_of(st.just(()), _lines), enforced=st.booleans()
+        Category,
+        name=st.just(name),
+        should_not=_lines,
+        can=st.one_of(st.just(()), _lines),
+        enforced=st.booleans(),
+        moderation=st.lists(st.sampled_from(MODERATION), unique=True, max_size=2).map(tuple),
     )
 
 
