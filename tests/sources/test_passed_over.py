@@ -253,7 +253,8 @@ def test_it_is_said_everywhere(tmp_path, capsys):
     ("name", "data", "expected"),
     [
         ("empty.tar", tar_bytes([]), "no sample in any of 1 shards"),
-        ("zip.tar", b"PK\3\4" + bytes(600), "1 shards gave nothing"),
+        ("zip.tar", b"PK\3\4" + bytes(600), "zip.tar: a zip, whatever its name"),
+        ("torn.tar", tar_bytes([("a.jpg", picture(1))])[:300], "1 shards gave nothing"),
         ("links.tar", None, "no sample in any of 1 shards"),
     ],
 )

@@ -118,10 +118,10 @@ def png(seed: int, size: tuple[int, int] = (32, 32)) -> bytes:
     return out.getvalue()
 
 
-def gif(frames: int = 2) -> bytes:
-    """An animation."""
+def gif(frames: int = 5) -> bytes:
+    """An animation, of which not all frames are judged."""
     out = io.BytesIO()
-    pictures = [Image.new("RGB", (16, 16), (90 * n, 0, 0)) for n in range(frames)]
+    pictures = [Image.new("RGB", (16, 16), (40 * n, 0, 0)) for n in range(frames)]
     pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:])
     return out.getvalue()
 
