@@ -142,7 +142,7 @@ def judge(
     settings = settle_dtype(compose_settings(["+dataset=folder", "dataset.shards=.", *given, *overrides]), None)
     if len(settings.policies) != 1:
         raise InputError("policies: `judge` takes one policy; call it for each")
-    for line in (settings.model.warning, *remarks(settings)):
+    for line in (settings.shown_model.warning, *remarks(settings)):
         if line:
             warnings.warn(line, ModelWarning, stacklevel=2)
     return judged_apart(settings, [_encoded(picture) for picture in pictures])

@@ -24,7 +24,7 @@ from curate.judges.questions import questions_for
 from curate.runs.claims import Claims, worker_id
 from curate.runs.rollup import Rollup
 from curate.runs.run_folder import Run
-from curate.settings.run import Settings
+from curate.settings.run import DRAWN, FAKE, Settings
 from curate.telemetry.failure_budget import Tally
 from curate.telemetry.meter import Meter
 from curate.telemetry.metrics import Gauge
@@ -80,6 +80,7 @@ def _context(
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
         backlog=Backlog(settings.engine.max_requests),
         shards_in_flight=settings.engine.shards_in_flight,
+        labels=DRAWN if settings.engine.name == FAKE else None,
         tally=Tally(settings.budget),
         meter=meter,
     )
