@@ -128,6 +128,10 @@ class Claims:
         return time.monotonic() - since < self.lease
 
 
+LOADING = "loading"
+"""What a worker tells of itself while it loads its model: for how many seconds it has."""
+
+
 @contextmanager
 def heartbeat(
     claims: Claims, progress: Callable[[], Mapping[str, Any]], failed: Callable[[StorageFailed], object]
