@@ -138,7 +138,7 @@ def judge(
     settings = settle_dtype(compose_settings(["+dataset=folder", "dataset.shards=.", *given, *overrides]), None)
     if len(settings.policies) != 1:
         raise InputError("policies: `judge` takes one policy; call it for each")
-    for line in (settings.model.warning, *remarks(settings)):
+    for line in (settings.shown_model.warning, *remarks(settings)):
         if line:
             warnings.warn(line, ModelWarning, stacklevel=2)
     return judged_apart(settings, [encoded(picture) for picture in pictures])

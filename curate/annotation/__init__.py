@@ -10,6 +10,7 @@ Law: every sample ends in exactly one row for each pass, whatever happens to it.
 | judge_sample | one sample from its bytes to its rows |
 | shard_writer | which samples need a row, where rows go, and the commit |
 | preprocess_pool, autoscale | decodes and renders in processes; more of them while the engine starves |
+| decoder_noise | what decoders print by themselves |
 | backpressure, reorder_buffer | bounds what is in flight; gives results back in order |
 | duplicates, label_reuse, digest_index | labels of the same picture, in the shard and in earlier runs |
 | instrumented | an engine and a pool that are timed |

@@ -88,6 +88,7 @@ class WorkerContext:
         backlog: bounds what a kill may cost, over all shards.
         shards_in_flight: at once.
         meter: measures it.
+        labels: what its labels are, where they do not come from a model.
     """
 
     store: Store
@@ -104,6 +105,7 @@ class WorkerContext:
     shards_in_flight: int
     tally: Tally
     meter: Meter
+    labels: str | None = None
 
 
 async def annotate_shard(shard: ShardRef, version: str | None, context: WorkerContext) -> list[Commit]:
@@ -144,7 +146,12 @@ def _open_writers(shard: ShardRef, version: str | None, context: WorkerContext) 
 
 
 def _identity(context: WorkerContext, name: str, version: str | None) -> Identity:
-    return Identity(fingerprint=context.fingerprints[name], plan_hash=context.plan_hash, version=version)
+    return Identity(
+        fingerprint=context.fingerprints[name],
+        plan_hash=context.plan_hash,
+        version=version,
+        labels=context.labels,
+    )
 
 
 async def _start_all(

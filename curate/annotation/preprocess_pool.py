@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ from typing import Protocol, Self
 
 from PIL.Image import Image
 
+from curate.annotation.decoder_noise import Overheard
+from curate.console.untrusted_text import one_line
 from curate.core.errors import CurateError, EngineDead, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Payload, Renderer, RendererFactory
@@ -20,6 +23,8 @@ from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
 from curate.images.frames import DEFAULT_FRAMES, Frames
 from curate.processes.piped_process import PipedProcess, ProcessDied
 from curate.settings.dataset import DatasetSettings
+
+logger = logging.getLogger(__name__)
 
 TRIES = 2
 """How often a sample may kill its worker: once may be somebody else's doing (out of memory), twice is its own."""
@@ -68,6 +73,7 @@ class Prepared:
         payloads: for each question, in their order, one for each judged frame; a `Failure` where only this question
             cannot be asked.
         decode_seconds, render_seconds: what decoding, and rendering for all questions took.
+        noise: what decoders printed meanwhile.
     """
 
     sha256: str | None = None
@@ -79,6 +85,7 @@ class Prepared:
     payloads: tuple[tuple[Payload | Failure, ...], ...] = ()
     decode_seconds: float = field(default=0.0, compare=False)
     render_seconds: float = field(default=0.0, compare=False)
+    noise: str | None = field(default=None, compare=False)
 
     @property
     def nbytes(self) -> int:
@@ -173,6 +180,21 @@ class Preparer:
         return prepare(sample, questions, self._renderer, self._limits)
 
 
+class QuietPreparer:
+    """A preparer in a process of its own, which prints nothing."""
+
+    def __init__(self, preparer: Preparer) -> None:
+        self._preparer = preparer
+        self._overheard: Overheard | None = None
+
+    def __call__(self, job: Job) -> Prepared | None:
+        """See `Preparer`."""
+        self._overheard = self._overheard or Overheard()
+        prepared = self._preparer(job)
+        noise = self._overheard.take()
+        return prepared if prepared is None or noise is None else replace(prepared, noise=noise)
+
+
 class Pool(Protocol):
     """Where samples are prepared."""
 
@@ -202,7 +224,7 @@ class PreprocessPool:
         self.workers = max(workers, 1)
         self._preparer = Preparer(factory, limits)
         self._processes: SimpleQueue[PipedProcess[Job, Prepared | None]] = SimpleQueue()
-        self._add([PipedProcess(self._preparer) for _ in range(workers)])
+        self._add([PipedProcess(QuietPreparer(self._preparer)) for _ in range(workers)])
         self._ask: Callable[[Job], Prepared | None] = self._ask_process if workers else self._preparer
         # More threads than places only wait for one. Whoever starts a process has to live as long as it: the kernel
         # ends a process with the thread that started it.
@@ -246,7 +268,7 @@ class PreprocessPool:
             raise failures[0]
 
     def _add_process(self) -> None:
-        process: PipedProcess[Job, Prepared | None] = PipedProcess(self._preparer)
+        process: PipedProcess[Job, Prepared | None] = PipedProcess(QuietPreparer(self._preparer))
         process.ask(None)
         self._add([process])
 
@@ -272,6 +294,8 @@ class PreprocessPool:
                 reason = str(error)
             else:
                 assert prepared is not None
+                if prepared.noise is not None:
+                    logger.info("%s: its decoder says: %s", one_line(sample.key), one_line(prepared.noise))
                 return prepared
         failure = Failure(status=Status.UNDECODABLE, detail=f"killed the decoder {TRIES} times: {reason}")
         return Prepared(sha256=digest_of(sample), failure=failure)

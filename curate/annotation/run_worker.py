@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,10 +22,10 @@ from curate.engines.factory import make_engine
 from curate.engines.load_times import loading
 from curate.engines.supervised import SupervisedEngine
 from curate.judges.questions import questions_for
-from curate.runs.claims import Claims, worker_id
+from curate.runs.claims import LOADING, Claims, heartbeat, worker_id
 from curate.runs.rollup import Rollup
 from curate.runs.run_folder import Run
-from curate.settings.run import Settings
+from curate.settings.run import DRAWN, FAKE, Settings
 from curate.telemetry.failure_budget import Tally
 from curate.telemetry.meter import Meter
 from curate.telemetry.metrics import Gauge
@@ -50,7 +51,9 @@ async def run_worker(run: Run, shards: Sequence[ShardRef], display: Callable[[Ta
     label_reuse = await asyncio.to_thread(LabelReuse, settings.reuse, run.fingerprints)
     async with _pool(settings, engine, meter) as pool:
         try:
-            with loading(settings.model, settings.engine):
+            began = time.monotonic()
+            told = heartbeat(claims, lambda: {LOADING: time.monotonic() - began}, lambda failure: None)
+            with told, loading(settings.model, settings.engine):
                 await load(engine, pool)
             context = _context(run, claims.worker, engine, pool, label_reuse, meter)
             rollup = Rollup(run.store, run.plan.shards, run.fingerprints)
@@ -80,6 +83,7 @@ def _context(
         gate=Gate(settings.engine.max_requests, settings.engine.max_bytes),
         backlog=Backlog(settings.engine.max_requests),
         shards_in_flight=settings.engine.shards_in_flight,
+        labels=DRAWN if settings.engine.name == FAKE else None,
         tally=Tally(settings.budget),
         meter=meter,
     )

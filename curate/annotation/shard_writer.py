@@ -23,15 +23,20 @@ _COUNTED = ["index", "status", "rating", "category", "reused_from", "prompt_toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What must agree for a row to count: it stands in the annotation file and in the commit."""
+    """What must agree for a row to count: it stands in the annotation file and in the commit.
+
+    `labels` stands in the file alone: where they do not come from a model, it says so.
+    """
 
     fingerprint: str
     plan_hash: str
     version: str | None
+    labels: str | None = None
 
     def metadata(self) -> dict[str, str]:
         """As Parquet key-value metadata."""
-        return {"fingerprint": self.fingerprint, "plan_hash": self.plan_hash, "shard_version": self.version or ""}
+        known = {"fingerprint": self.fingerprint, "plan_hash": self.plan_hash, "shard_version": self.version or ""}
+        return known | ({"labels": self.labels} if self.labels else {})
 
 
 class ShardWriter:

@@ -4,8 +4,9 @@ A phase is something a person waits for: importing, loading a model, fetching we
 Whoever is interrupted meanwhile says which phase it is in (`current`).
 
 On a terminal a phase is one line of stderr that is written over with the seconds that have passed, and in the end
-says how many they were. Elsewhere (a pipe, a log) it is one plain line, at its beginning. What is over before anybody
-waits passes unsaid, and so does what a child process does: the process that a person started speaks for all.
+says how many they were. Elsewhere (a pipe, a log) it is one plain line, at its beginning, and again after half a
+minute, a minute, two, four, with the time that has passed. What is over before anybody waits passes unsaid, and so
+does what a child process does: the process that a person started speaks for all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ UNSAID_SECONDS = 1.0
 TOLD_SECONDS = 3.0
 """Of shorter ones nothing stays on a terminal."""
 SHOW_SECONDS = 0.5
+AGAIN_SECONDS = 30.0
+"""After which a phase is told again in a pipe; then after as long as it has taken."""
 
 _START_OF_EMPTY_LINE = "\r\x1b[K"
 
@@ -161,8 +164,14 @@ def _shown(one: Phase, *, logged: bool) -> Iterator[None]:
 
 
 def _say(one: Phase, stream: _Stream, ended: threading.Event) -> None:
-    if not ended.wait(UNSAID_SECONDS):
-        stream.write(f"{one.line()}\n")
+    if ended.wait(UNSAID_SECONDS):
+        return
+    stream.write(f"{one.line()}\n")
+    pause = AGAIN_SECONDS
+    while not ended.wait(pause):
+        if not one.hidden and _running[-1:] == [one]:
+            stream.write(f"{one.line()}, {duration(one.seconds)} so far\n")
+        pause = one.seconds
 
 
 def _rewrite(one: Phase, stream: _Stream, ended: threading.Event) -> None:

@@ -171,6 +171,10 @@ def holder(store: Store, shard: str) -> str | None:
     return None if newest is None else _read_json(store, f"{CLAIMS}/{newest}").get("worker")
 
 
+LOADING = "loading"
+"""What a worker tells of itself while it loads its model: for how many seconds it has."""
+
+
 @contextmanager
 def heartbeat(
     claims: Claims, progress: Callable[[], Mapping[str, Any]], failed: Callable[[StorageFailed], object]

@@ -15,6 +15,11 @@ from curate.settings.group import Group, Shown, _listed
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
 
+FAKE = "fake"
+"""The engine that asks no model."""
+DRAWN = "drawn from a hash"
+"""What the labels of the fake engine are."""
+
 
 class OutputSettings(Group):
     """Where a run's folder is; deterministic, since resuming depends on it."""
@@ -66,6 +71,14 @@ class Settings(Group):
     """Folders or URLs of earlier runs whose labels are taken over where the fingerprint is the same."""
 
     _one_is_a_list = field_validator("retry", "reuse", mode="before")(_listed)
+
+    @property
+    def shown_model(self) -> ModelSettings:
+        """The model as a person is shown it: where no model was asked, its warning says so."""
+        if self.engine.name != FAKE:
+            return self.model
+        warning = f"Labels are {DRAWN} (engine=fake) and say nothing of the pictures; {self.model.name} was not asked."
+        return self.model.model_copy(update={"warning": warning})
 
     @property
     def passes(self) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def summary(run: Run, splits: Mapping[str, int], view: ScreenOptions | None = No
 
 def _judged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator[Text]:
     """Who judged; and first of all what has to be known of that."""
-    yield from layout.warning(run.settings.model.warning, width)
+    yield from layout.warning(run.settings.shown_model.warning, width)
     first = next(iter(found))
     dtype = run.fingerprints[first].parts.get("model.dtype", AUTO)
     form = "" if dtype == AUTO else f" in {dtype}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.runs.claims import WORKERS, Claims
+from curate.runs.claims import LOADING, WORKERS, Claims
 from curate.runs.commits import committed
 from curate.runs.rollup import FinishedShards, Flags, together
 from curate.runs.run_folder import Run, load_run
@@ -30,12 +30,14 @@ class WorkerProgress:
         statuses: rows by status since the worker started.
         rate: rows a second since the worker started.
         silent: seconds since it was heard; by two machines' clocks, so good for showing and nothing else.
+        loading: seconds for which it has loaded its model; None once it has.
     """
 
     worker: str
     statuses: Mapping[str, int]
     rate: float
     silent: float
+    loading: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,5 +144,7 @@ def _live_workers(store: Store, records: Mapping[str, Mapping[str, Any]]) -> tup
         silent = time.time() - record["time"]
         if silent < SILENCE_SECONDS and not record["ended"] and claims.alive(worker):
             rate = progress.get("rows", 0) / max(1e-9, progress.get("seconds", 0.0))
-            found.append(WorkerProgress(worker=worker, statuses=progress.get("statuses", {}), rate=rate, silent=silent))
+            statuses, since = progress.get("statuses", {}), progress.get(LOADING)
+            loading = None if since is None else since + max(0.0, silent)
+            found.append(WorkerProgress(worker=worker, statuses=statuses, rate=rate, silent=silent, loading=loading))
     return tuple(found)

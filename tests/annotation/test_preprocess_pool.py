@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -311,3 +313,38 @@ def test_jpegs_are_reduced_to_what_the_renderer_needs_only_where_that_is_asked_f
     assert whole.payloads[0][0].data == (80, 60)
     assert reduced.payloads[0][0].data == (40, 30)
     assert (reduced.width, reduced.height) == (whole.width, whole.height) == (80, 60)
+
+
+def noisy_tiff() -> bytes:
+    """A picture about which libtiff prints something by itself."""
+    out = io.BytesIO()
+    Image.frombytes("RGB", (64, 64), random.Random(1).randbytes(64 * 64 * 3)).save(out, "TIFF", compression="tiff_lzw")
+    data = bytearray(out.getvalue())
+    data[2000:6000] = b"\xff" * 4000
+    return bytes(data)
+
+
+def test_what_decoders_print_is_told_with_the_key_and_nowhere_else(capfd, caplog):
+    caplog.set_level(logging.INFO, "curate.annotation.preprocess_pool")
+    samples = [sample(image, n) for n, image in enumerate((picture(1), noisy_tiff(), picture(2), noisy_tiff()))]
+
+    async def prepared():
+        async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
+            return [await pool.prepare(one, QUESTIONS[:1]) for one in samples]
+
+    found = asyncio.run(prepared())
+    assert [one.failure and one.failure.status for one in found] == [None, Status.UNDECODABLE, None, Status.UNDECODABLE]
+    assert found[1] == prepare(samples[1], QUESTIONS[:1], RedRenderer(), LIMITS), "rows know nothing of the noise"
+    capfd.readouterr()  # that of this very process
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0] for line in told] == ["1", "3"]
+    assert all("Using code not yet in table" in line for line in told)
+
+
+def test_noise_of_worker_processes_is_not_on_the_terminal(capfd):
+    async def prepared():
+        async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
+            await pool.prepare(sample(noisy_tiff()), QUESTIONS[:1])
+
+    asyncio.run(prepared())
+    assert capfd.readouterr() == ("", "")

@@ -87,6 +87,16 @@ def test_in_a_pipe_a_phase_is_one_plain_line_at_its_beginning():
     assert done.stdout == "loaded\n"
 
 
+def test_in_a_pipe_a_long_phase_is_told_again_ever_more_rarely(at_once, monkeypatch, capsys):
+    monkeypatch.setattr(phases, "AGAIN_SECONDS", 0.1)
+    with phase("loading the model", 12):
+        time.sleep(1.0)
+    first, *again = capsys.readouterr().err.splitlines()
+    assert first == "loading the model, usually 12 s"
+    assert 1 <= len(again) <= 8
+    assert all(re.fullmatch(r"loading the model, usually 12 s, \d+ s so far", line) for line in again)
+
+
 def test_on_a_terminal_it_is_one_line_that_is_written_over():
     text = shown([sys.executable, "-c", WAITING])
     assert "loading the model, usually 12 s ... 0 s" in text

@@ -1,4 +1,4 @@
-"""Rows without a key: unique over a new run, numbered as before in one that began so."""
+"""How a run begins and goes on: keys of rows that have none, and what it says of labels that no model gave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -72,3 +73,17 @@ def test_labels_of_a_run_with_numbers_are_reused(tmp_path, run):
     found = rows(tmp_path / "run")
     assert all(row["reused_from"] for row in found)
     assert all(row["key"].startswith(row["shard"]) for row in found)
+
+
+@pytest.mark.parametrize("write", ["parquet", "webdataset"])
+def test_labels_that_no_model_gave_are_called_so_everywhere(tmp_path, run, capsys, write):
+    assert run("model.rationale=none", f"filter.write={write}") == 0
+    said = "Labels are drawn from a hash (engine=fake) and say nothing of the pictures; builtin was not asked."
+    assert said in " ".join(capsys.readouterr().out.split())
+    cards = list((tmp_path / "run").rglob("README.md"))
+    assert len(cards) == (1 if write == "parquet" else 1 + len(list((tmp_path / "run/splits").iterdir())))
+    assert all(said in card.read_text() for card in cards)
+    files = list((tmp_path / "run/annotations").rglob("*.parquet"))
+    assert all(pq.read_schema(file).metadata[b"labels"] == b"drawn from a hash" for file in files)
+    assert main(["compact", f"output.dir={tmp_path}/run"]) == 0
+    assert main(["verify", f"output.dir={tmp_path}/run"]) == 0

@@ -30,5 +30,5 @@ def test_requests_decisions_levels_and_the_engines_own():
     assert found["curate_requests_total", "404", "other"] == 1
     assert found["curate_request_seconds_count", "/v1/judge"] == 12
     assert found["curate_images_held",] == 0
-    assert found["curate_engine_requests",] == 13
+    assert found["curate_engine_requests",] == 15  # ten, three frames, a text, and the one that a start judges
     assert {k for k in found if "text-" in str(k)} == set()

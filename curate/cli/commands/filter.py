@@ -64,7 +64,7 @@ def split(run: Run, settings: FilterSettings) -> FilterResult:
             run.plan.shards,
             run.settings.policies,
             SOURCES,
-            model=run.settings.model,
+            model=run.settings.shown_model,
             progress=counted.add,
             total=counted.begin,
         )

@@ -86,7 +86,7 @@ async def _as_json(settings: Settings, files: Sequence[str]) -> None:
 
 async def _as_text(settings: Settings, files: Sequence[str]) -> None:
     screen = Screen()
-    screen.show(*layout.warning(settings.model.warning, screen.width))
+    screen.show(*layout.warning(settings.shown_model.warning, screen.width))
     say(*remarks(settings))
     counts: Counter[str] = Counter()
     async with aclosing(judged(settings, read(files, settings.dataset))) as verdicts:

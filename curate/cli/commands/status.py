@@ -7,9 +7,11 @@ Finished shards are those that workers report with their heartbeats, every `job.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from curate.cli.run_argument import split_run
 from curate.console.output import say
+from curate.console.terminal import duration
 from curate.core.errors import ExitCode, InputError
 from curate.telemetry.status import Status, read_status
 
@@ -47,9 +49,7 @@ def _lines(status: Status) -> list[str]:
     counts = Counter[str]()
     for worker in status.workers:
         counts.update(worker.statuses)
-    if status.workers:
-        listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        lines.append(f"live workers: {counts.total()} images at {status.rate:.1f}/s ({listed or 'none yet'})")
+    lines += _of_workers(status, counts)
     if status.eta is not None:
         lines.append(f"about {status.eta / 60:.0f} min left at this rate")
     lines += [f"failed {f.shard} ({f.url}): {f.reason}" for f in status.failures]
@@ -58,3 +58,16 @@ def _lines(status: Status) -> list[str]:
     if not status.exact:
         lines.append("as the workers last said; exact=true counts the commits")
     return lines
+
+
+def _of_workers(status: Status, counts: Mapping[str, int]) -> Iterator[str]:
+    """What live workers have done so far, and what those do that have done nothing yet."""
+    listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    loading = [worker.loading for worker in status.workers if worker.loading is not None]
+    if listed:
+        yield f"live workers: {sum(counts.values())} images at {status.rate:.1f}/s ({listed})"
+    elif len(status.workers) > len(loading):
+        yield "live workers: judging their first images"
+    if loading:
+        of = f"{len(loading)} of {len(status.workers)} live workers"
+        yield f"{of} load the model, for {duration(max(loading))} so far"
