@@ -55,6 +55,7 @@ def requests(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_known_pictures_are_not_judged_again(data, before, tmp_path, requests):
     found = rows(run(data / "after.tar", tmp_path / "run", f"reuse={before}"))
     known = {6, 7, 9, 11}
@@ -74,12 +75,14 @@ def test_a_run_again_over_the_same_pictures_costs_nothing(data, before, tmp_path
     assert requests == []
 
 
+@pytest.mark.slow
 def test_with_several_policies_each_has_its_own_labels(data, before, tmp_path, requests):
     folder = run(data / "after.tar", tmp_path / "run", f"reuse={before}", "policies=[drawings,kids]")
     assert sum(r["reused_from"] is not None for r in rows(folder)) == 5
     assert [r["index"] for r in rows(folder, "kids") if r["reused_from"]] == [4], "the repeat alone"
 
 
+@pytest.mark.slow
 def test_what_cannot_help_is_one_line(data, before, tmp_path, capsys):
     def refused(place, *more):
         run(data / "after.tar", tmp_path / "run", f"reuse={place}", *more, code=2)
@@ -92,6 +95,7 @@ def test_what_cannot_help_is_one_line(data, before, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_reuse_is_no_part_of_the_fingerprint(data, before, tmp_path):
     folder = run(data / "after.tar", tmp_path / "run", f"reuse={before}")
     first = annotation_files(folder)
@@ -129,6 +133,7 @@ def test_verify_holds_rows_against_where_they_come_from(data, before, tmp_path):
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=200), st.integers(1, 60))
+@pytest.mark.slow
 def test_the_index_finds_what_was_put_in(numbers, size):
     digests = [hashlib.sha256(bytes([n])).digest() for n, _ in numbers]
     places = [place << 32 | at for at, (_, place) in enumerate(numbers)]

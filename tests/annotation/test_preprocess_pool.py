@@ -115,6 +115,7 @@ def without_pid(prepared):
     return replace(prepared, payloads=kept)
 
 
+@pytest.mark.slow
 def test_processes_give_what_this_process_gives_and_end_with_the_pool():
     samples = [sample(picture(red), red) for red in (1, 2, 3, 15)] + [sample(None, 5), sample(b"?", 6)]
     here = [without_pid(prepare(s, QUESTIONS, RedRenderer(), LIMITS)) for s in samples]
@@ -128,6 +129,7 @@ def test_processes_give_what_this_process_gives_and_end_with_the_pool():
     assert {p.data[2] for (p,) in in_thread[0].payloads} == {os.getpid()}
 
 
+@pytest.mark.slow
 def test_a_picture_that_kills_its_worker_fails_alone():
     samples = [sample(picture(red), red) for red in (11, 12, 13, 16, 17, 18)]
     prepared = asyncio.run(prepare_all(samples, 2))
@@ -137,6 +139,7 @@ def test_a_picture_that_kills_its_worker_fails_alone():
     assert killer.sha256 == sha256_of(samples[2].image)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_by_others_costs_no_sample():
     async def scenario():
         async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
@@ -168,6 +171,7 @@ def test_what_a_decoder_comes_upon_is_the_fate_of_that_picture_alone(monkeypatch
 
 
 @pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.slow
 def test_what_the_factory_finds_wrong_reaches_the_user(workers):
     async def warm_up():
         async with PreprocessPool(missing_model, LIMITS, workers=workers) as pool:
@@ -240,6 +244,7 @@ def test_answers_reach_those_who_asked():
     process.stop()
 
 
+@pytest.mark.slow
 def test_workers_leave_signals_to_their_parent_and_use_one_thread():
     before = dict(os.environ)
     process = PipedProcess(signals_and_threads)

@@ -116,6 +116,7 @@ def test_parts_of_clean_are_splits(case: Case):
     assert {name: len(part) for name, part in found.items()} == expected
 
 
+@pytest.mark.slow
 def test_a_second_load_after_a_new_filter_is_not_stale(case: Case):
     for unsafe in (0.9, 0.2, 0.5, 0.9):
         case.filter(thresholds={"unsafe": unsafe})

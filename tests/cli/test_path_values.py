@@ -27,6 +27,7 @@ DATA = ["+dataset=folder", "dataset.shards=."]
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_settings_that_are_paths_are_what_was_typed(name):
     given = [f"output.dir=runs/{name}", f"reuse={name}/run", "model=local", f"model.path={name}/m"]
     settings = compose_settings([*DATA, *given])
@@ -36,10 +37,12 @@ def test_settings_that_are_paths_are_what_was_typed(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "null"])
+@pytest.mark.slow
 def test_a_name_alone_is_a_path_too(name):
     assert compose_settings([*DATA, f"output.dir={name}"]).output.dir == name
 
 
+@pytest.mark.slow
 def test_what_is_quoted_listed_or_repeated():
     def composed(*given):
         return compose_settings([*DATA, *given])
@@ -70,6 +73,7 @@ def test_lists(text, items):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("null", "true")])
+@pytest.mark.slow
 def test_files_for_groups_and_their_own_settings(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     policy = {"name": "mine", "categories": {"O1": {"name": "Hate", "enforced": True, "should_not": ["show hate"]}}}

@@ -167,6 +167,7 @@ def data(tmp_path, monkeypatch):
         (["--cfg", "job"], ["behind a command"]),
     ],
 )
+@pytest.mark.slow
 def test_each_wrong_input_has_its_line(data, capsys, arguments, said):
     engine = ["engine=fake", "engine.workers=0", "output.dir=out"] if arguments[:2] == ["run", DATA] else []
     shards = (
@@ -184,6 +185,7 @@ def test_each_wrong_input_has_its_line(data, capsys, arguments, said):
         assert word in streams.err, streams.err
 
 
+@pytest.mark.slow
 def test_other_data_of_the_same_name_are_refused(data, capsys):
     fake = ["engine=fake", "engine.workers=0"]
     for place in ("mine/cats", "yours/cats"):

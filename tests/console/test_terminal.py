@@ -87,6 +87,7 @@ def test_in_a_pipe_a_phase_is_one_plain_line_at_its_beginning():
     assert done.stdout == "loaded\n"
 
 
+@pytest.mark.slow
 def test_in_a_pipe_a_long_phase_is_told_again_ever_more_rarely(at_once, monkeypatch, capsys):
     monkeypatch.setattr(phases, "AGAIN_SECONDS", 0.1)
     with phase("loading the model", 12):
@@ -97,6 +98,7 @@ def test_in_a_pipe_a_long_phase_is_told_again_ever_more_rarely(at_once, monkeypa
     assert all(re.fullmatch(r"loading the model, usually 12 s, \d+ s so far", line) for line in again)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_is_one_line_that_is_written_over():
     text = shown([sys.executable, "-c", WAITING])
     assert "loading the model, usually 12 s ... 0 s" in text
@@ -133,6 +135,7 @@ def test_the_innermost_phase_is_the_current_one(at_once, capsys):
     assert capsys.readouterr().err == "splitting\nwriting the card\n"
 
 
+@pytest.mark.slow
 def test_a_phase_that_fails_leaves_no_line_behind():
     failing = WAITING.replace('one.note = "1.2 of 14.5 GB"', "raise SystemExit(0)")
     assert plain(shown([sys.executable, "-c", failing])).strip() == ""

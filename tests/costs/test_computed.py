@@ -116,6 +116,7 @@ def test_a_plan_costs_what_is_not_there_and_says_that_it_did_not_measure(nothing
     assert sorted(nothing_cached.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_policies_add_up_and_cards_share(nothing_cached):
     from curate.cli.hydra_config import compose_settings
     from curate.runs.plan import make_plan

@@ -47,6 +47,7 @@ def test_no_more_engines_than_shards_count(shards, tmp_path):
     assert estimate(settings, make_plan(settings.dataset), FOUND).engines == 4
 
 
+@pytest.mark.slow
 def test_only_what_is_left_takes_time(shards, tmp_path, capsys):
     settings = settings_of(shards, tmp_path / "run")
     assert earlier(settings) is None
@@ -65,6 +66,7 @@ def test_only_what_is_left_takes_time(shards, tmp_path, capsys):
     assert "160, 40 of them left to judge" in printed
 
 
+@pytest.mark.slow
 def test_an_earlier_run_of_another_setup_is_not_taken(shards, tmp_path):
     annotate(open_settings(settings_of(shards, tmp_path / "run")))
     assert earlier(settings_of(shards, tmp_path / "run", "engine.max_requests=3")) is None

@@ -38,6 +38,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_names_and_sidecars_cost_nothing(tmp_path):
     """A row for each, the caption whole, the reason where a sidecar does not parse, and nothing written elsewhere."""
     (tmp_path / "data").mkdir()
@@ -89,6 +90,7 @@ def test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back(tm
     assert not list((tmp_path / "run").glob("failures/*.json"))
 
 
+@pytest.mark.slow
 def test_a_reader_that_fails_in_a_way_nobody_knows_costs_its_shard_alone(tmp_path, monkeypatch, capsys):
     """A fake: the readers' own errors are all known by now."""
     for number in range(3):
@@ -146,6 +148,7 @@ def test_a_shard_that_ends_every_worker_is_left_out_in_the_end(tmp_path):
     assert main(["verify", f"output.dir={tmp_path / 'run'}"]) == 0
 
 
+@pytest.mark.slow
 def test_a_sidecar_is_no_larger_in_a_row_than_can_be_read(tmp_path):
     """A few kilobytes of gzip that hold a caption of 300 MB, and one of 2 MB in a plain tar."""
     members = [("a.jpg", picture(1)), ("a.txt", bytes(300 * 2**20)), ("b.jpg", picture(2)), ("b.txt", b"x" * 2**21)]
@@ -162,6 +165,7 @@ def test_a_sidecar_is_no_larger_in_a_row_than_can_be_read(tmp_path):
     assert main(["verify", f"output.dir={tmp_path / 'run'}"]) == 0
 
 
+@pytest.mark.slow
 def test_what_is_too_large_to_be_copied_is_failed_and_said(tmp_path, monkeypatch):
     """A sample beyond the bound of one goes to `failed` without its bytes; the bound is lowered, to save gigabytes."""
     for module in ("base", "webdataset"):

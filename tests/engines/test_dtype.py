@@ -168,6 +168,7 @@ def recorded(folder):
     return record["settings"]["model"]["dtype"], record["fingerprints"]["drawings"]["parts"]["model.dtype"]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_format_on_another_machine(shard, tmp_path, machine):
     first = open_settings(settings_of(shard, tmp_path / "run"))
     assert (first.settings.model.dtype, recorded(tmp_path / "run")) == ("float32", ("float32", "float32"))

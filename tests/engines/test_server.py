@@ -222,6 +222,7 @@ async def never(request):
 
 
 @pytest.mark.parametrize("trouble", [hang_up, never, (502, {}, {})])
+@pytest.mark.slow
 def test_lasting_trouble_means_a_dead_engine(trouble):
     (error,), metrics = judge(Script(trouble), timeout=0.1)
     assert isinstance(error, EngineDead)

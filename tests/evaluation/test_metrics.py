@@ -113,6 +113,7 @@ def test_always_safe_scores_two_thirds_pes():
 
 @settings(max_examples=40)
 @given(ROWS)
+@pytest.mark.slow
 def test_scores_equal_scikit_learn(rows):
     outcomes = outcomes_of(rows)
     scores, unsafe, flagged = scores_of(counts_of(outcomes)), outcomes.unsafe, outcomes.flagged
@@ -139,6 +140,7 @@ def test_counts_add_up_and_scores_are_fractions(rows):
 
 @settings(max_examples=25)
 @given(ROWS, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_order_of_rows_is_without_effect(rows, chance: random.Random):
     shuffled = list(rows)
     chance.shuffle(shuffled)

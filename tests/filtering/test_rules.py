@@ -242,6 +242,7 @@ SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 @settings(max_examples=15)
 @given(st.lists(st.text(), max_size=30), st.lists(st.text(), max_size=30), st.integers(0, 5))
+@pytest.mark.slow
 def test_rows_that_are_added_move_nobody_and_equal_keys_stay_together(keys: list[str], more: list[str], seed: int):
     def parts(keys: list[str]) -> list[str]:
         rows = [

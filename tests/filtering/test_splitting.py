@@ -326,6 +326,7 @@ def test_a_source_that_changed_is_an_error_and_nothing_of_it_counts(case: Case, 
     assert not list((case.root / "work/scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_the_estimate_is_close_to_what_is_written(tmp_path: Path):
     def noise(number: int) -> bytes:
         buffer = io.BytesIO()

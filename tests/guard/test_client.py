@@ -162,12 +162,14 @@ def test_a_token(tmp_path):
             assert len(guard(IMAGES[0])) == 1
 
 
+@pytest.mark.slow
 def test_it_comes_again_when_it_is_told_to():
     with serving("policy=llavaguard", fake={"rate": 30}, max_held=2) as service, Guard(url=service.url) as guard:
         assert len(guard(IMAGES)) == len(IMAGES)
         assert 'status="429"' in service.client.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_it_waits_no_longer_than_it_may():
     digest = hashlib.sha256(IMAGES[0]).hexdigest()
     with serving("policy=llavaguard", fake={"fail": {digest: "hang"}}) as service:
@@ -176,6 +178,7 @@ def test_it_waits_no_longer_than_it_may():
         wait_until(lambda: service.service.judge.in_flight == 0, "the place was kept")
 
 
+@pytest.mark.slow
 def test_a_service_that_is_gone_is_no_pass(service):
     with serving("policy=llavaguard") as other:
         guard = Guard(url=other.url)
@@ -265,7 +268,7 @@ SAID = {
 )
 def test_what_is_no_decision_on_this_picture_is_no_pass(status, answer):
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (Liar,), {"answer": answer, "status": status}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         with Guard(url=f"http://127.0.0.1:{server.server_port}") as guard, pytest.raises(GuardUnavailable):
             guard(IMAGES[0])

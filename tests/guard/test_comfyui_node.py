@@ -42,6 +42,7 @@ def test_its_inputs_are_the_arguments_of_its_function(module):
     assert module.NODE_DISPLAY_NAME_MAPPINGS.keys() == module.NODE_CLASS_MAPPINGS.keys()
 
 
+@pytest.mark.slow
 def test_pictures_pass_or_are_black_and_the_report_says_why(module):
     with serving("policies=[llavaguard,kids]", "filter.thresholds.unsafe=1.0") as service:
         images, report = call(module, service.url, policy="kids", rationale=True)

@@ -102,9 +102,10 @@ def test_what_is_not_decoded_is_named(data, name):
 
 
 @pytest.mark.parametrize(
-    "size", [(8, 8), (256, 256), (257, 1), (1, 300), (640, 480), (1920, 1080), (1200, 1000), (3001, 1999)]
+    "size", [(8, 8), (256, 256), (257, 1), (1, 300), (640, 480), (1920, 1080), (1200, 1000), (2001, 1)]
 )
 @pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.slow
 def test_the_header_of_a_jpeg_xl(size, lossless):
     header = read_header(encoded("jxl", size, lossless=lossless))
     assert (header.width, header.height, header.animated) == (*size, False)

@@ -128,6 +128,7 @@ def test_what_image_processors_need():
     assert needed_by(SimpleNamespace(size={"shortest_edge": 336})) is None
 
 
+@pytest.mark.slow
 def test_the_setting_is_part_of_the_fingerprint():
     def digest(*overrides):
         made = compose_settings(["+dataset=laion_subset", *overrides])

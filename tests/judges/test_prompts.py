@@ -52,6 +52,7 @@ def with_category(base: Policy, code: str, **changes: object) -> Policy:
 
 
 @given(valid_policies)
+@pytest.mark.slow
 def test_rendering_and_importing_gives_the_same_categories(policy: Policy) -> None:
     text = render_policy(policy)
     imported = parse_policy_text(text, policy.name)

@@ -141,6 +141,7 @@ def test_the_chosen_policy_is_one_a_row_may_name(tmp_path):
     assert policy.categories["O1"].enforced
 
 
+@pytest.mark.slow
 def test_a_named_policy_that_changed_is_another_fingerprint(tmp_path, capsys):
     path = write_gold(tmp_path / "gold.parquet", ["drawings"])
     assert main(arguments(path, tmp_path / "run")) == 0
@@ -168,6 +169,7 @@ def test_policy_exceptions_are_measured_end_to_end(tmp_path):
     assert metrics["per"] == pytest.approx(sum(granted) / len(granted))
 
 
+@pytest.mark.slow
 def test_rows_without_a_policy_do_not_spoil_the_join(mixed: Path, tmp_path):
     answers = found(mixed)
     source = pq.read_table(mixed.parent / "gold.parquet").select(["key", "policy"])
@@ -179,6 +181,7 @@ def test_rows_without_a_policy_do_not_spoil_the_join(mixed: Path, tmp_path):
     assert (metrics["n"], metrics["invalid"]) == (48, {"invalid_policy": 6})
 
 
+@pytest.mark.slow
 def test_a_policy_file_that_was_changed_is_a_violation(tmp_path, capsys):
     path = write_gold(tmp_path / "gold.parquet", [TEXT, RELAXED])
     assert main(arguments(path, tmp_path / "run")) == 0
@@ -198,6 +201,7 @@ def test_a_source_whose_policies_changed_is_a_violation(tmp_path, capsys):
     assert f"policy is '{policy_name(TEXT)}', in the source '{policy_name(RELAXED)}'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_texts_of_the_same_words_are_different_policies(tmp_path):
     """Repeated pictures take the label of an earlier row under the same policy; these are not the same policy."""
     broken, spaced = TEXT.replace("\n- ", " - "), TEXT.replace("\n- ", "\n-  ")

@@ -77,6 +77,7 @@ def test_judge_says_it_too(data, capsys):
     assert "not tuned on policy kids" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_card_says_where_policies_differ(data, capsys):
     said, card = run(data, capsys, "policies=[drawings,kids]")
     rows = pl.read_parquet(f"{data}/run/annotations/**/*.parquet")

@@ -52,6 +52,7 @@ def test_whatever_the_grammar_accepts_parses_to_what_it_says(question: Question,
 
 
 @given(valid_policies, st.sampled_from(Rating), st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))
+@pytest.mark.slow
 def test_every_answer_in_the_trained_layout_is_in_the_grammar(policy: Policy, rating: Rating, words: str) -> None:
     question = question_for(policy, "all", None, 600)
     assume(not words.startswith(".") and words.count(".") <= 15)
@@ -78,6 +79,7 @@ def test_the_grammar_lets_unsafe_name_only_what_is_enforced(category: str) -> No
 @example("9" * 5_000)
 @example('{"rating": "Safe", "category": "NA: None applying", "rationale": "\\ud800"}')
 @example('{"rating": ["Safe"], "category": {}, "rationale": 1}')
+@pytest.mark.slow
 def test_arbitrary_text_is_a_verdict_or_invalid_output(text: str) -> None:
     try:
         assert isinstance(parse_answer(text, QUESTION), Verdict)
@@ -173,6 +175,7 @@ def test_an_answer_cut_before_its_rationale_stays_cut() -> None:
 
 
 @given(valid_policies, st.sampled_from(["all", "unsafe", "none"]))
+@pytest.mark.slow
 def test_the_token_limit_holds_any_category_at_a_token_a_byte(policy: Policy, mode: str) -> None:
     question = question_for(policy, mode, None, 100)
     for category in question.categories:

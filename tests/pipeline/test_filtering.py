@@ -74,6 +74,7 @@ def test_dying_before_every_single_change_ends_in_the_same_files(make, write: st
     assert case.files() == whole.files()
 
 
+@pytest.mark.slow
 def test_dying_late_is_made_good_too(make):
     """Starts that die after ever more changes, each in a folder where the old rule set was complete."""
     case, whole = make("run"), make("whole")
@@ -201,6 +202,7 @@ def test_a_stage_of_an_earlier_version_gives_way_to_other_rules(make, finished):
     assert case.files() == whole.files()
 
 
+@pytest.mark.slow
 def test_a_kill_while_tables_are_moved_loses_nothing(make):
     whole = make("whole")
     whole.filter()

@@ -47,6 +47,7 @@ def test_keys_are_unique_over_a_run_and_classes_have_names(tmp_path, run):
     assert main(["verify", f"output.dir={tmp_path}/run"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_began_with_numbers_goes_on_with_them(tmp_path, run, capsys):
     assert run("dataset.row_names=numbers", files="one") == 0
     recorded = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
@@ -66,6 +67,7 @@ def test_a_run_that_began_with_numbers_goes_on_with_them(tmp_path, run, capsys):
     assert f"reuse={tmp_path}/run" in said
 
 
+@pytest.mark.slow
 def test_labels_of_a_run_with_numbers_are_reused(tmp_path, run):
     assert run("dataset.row_names=numbers") == 0
     (tmp_path / "run").rename(tmp_path / "old")
@@ -76,6 +78,7 @@ def test_labels_of_a_run_with_numbers_are_reused(tmp_path, run):
 
 
 @pytest.mark.parametrize("write", ["parquet", "webdataset"])
+@pytest.mark.slow
 def test_labels_that_no_model_gave_are_called_so_everywhere(tmp_path, run, capsys, write):
     assert run("model.rationale=none", f"filter.write={write}") == 0
     said = "Labels are drawn from a hash (engine=fake) and say nothing of the pictures; builtin was not asked."

@@ -105,6 +105,7 @@ def test_doubled_keys_are_found_with_their_line(tmp_path: Path) -> None:
 
 @settings(max_examples=30)
 @given(valid_policies)
+@pytest.mark.slow
 def test_yaml_composes_to_an_equal_policy(policy: Policy) -> None:
     imported = policy.model_copy(update={"text": render_policy(policy) + "\n ${x} \\${y}\r\n"})
     data = OmegaConf.to_container(OmegaConf.create(yaml.safe_load(policy_yaml(imported))), resolve=True)

@@ -92,6 +92,7 @@ def test_shard_ids_with_dots_and_common_prefixes_do_not_meet(store):
     assert b.take("x.y") is not None
 
 
+@pytest.mark.slow
 def test_a_dead_process_on_this_machine_is_noticed_at_once(store, tmp_path):
     script = (
         "import sys; from curate.runs.claims import Claims; from curate.storage.local_store import LocalStore;"
@@ -104,6 +105,7 @@ def test_a_dead_process_on_this_machine_is_noticed_at_once(store, tmp_path):
     assert store.names(CLAIMS) == ["shard.000001.json"]
 
 
+@pytest.mark.slow
 def test_a_silent_worker_elsewhere_loses_its_claim_only_after_the_lease(store):
     a, b = claims(store, "a"), claims(store, "b", lease=0.2)
     assert a.take("shard")

@@ -127,6 +127,7 @@ def begun(tmp_path: Path, *more: str):
     )
 
 
+@pytest.mark.slow
 def test_a_run_of_before_goes_on_under_the_digest_that_its_rows_carry(tmp_path):
     begun(tmp_path, "engine=vllm", "model.dtype=float32", "+engine.args.kv_cache_dtype=fp8")
     path = tmp_path / "run/run.yaml"
@@ -143,6 +144,7 @@ def test_a_run_of_before_goes_on_under_the_digest_that_its_rows_carry(tmp_path):
         begun(tmp_path, "engine=vllm", "model.dtype=float32")
 
 
+@pytest.mark.slow
 def test_other_versions_are_said_and_kept(tmp_path, capsys, monkeypatch):
     begun(tmp_path, "engine=vllm", "model.dtype=float32")
     real = dict(run_folder._versions())

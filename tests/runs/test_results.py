@@ -115,6 +115,7 @@ def test_a_mended_shard_that_another_worker_is_at_keeps_its_plan_until_the_next_
     assert read_commit(again.store, "p", shard_of(again)).rows == 6
 
 
+@pytest.mark.slow
 def test_a_dead_workers_claim_is_waited_out(tmp_path):
     run = run_over(tmp_path)
     judge(run)

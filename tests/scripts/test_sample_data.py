@@ -158,6 +158,7 @@ def test_broken_samples_are_refused(fault, samples, faults):
     assert refused.value.failure.status == REFUSED[fault]
 
 
+@pytest.mark.slow
 def test_all_others_are_judged(samples, faults):
     for key, (_, image, _) in samples.items():
         if faults.get(key) not in {*REFUSED, "no_image"}:

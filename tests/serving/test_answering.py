@@ -101,6 +101,7 @@ def test_a_base64_of_a_gigabyte_is_never_held(service):
     assert service.judge(png(1)).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_request_that_does_not_arrive_is_given_up():
     with serving("policy=llavaguard", body_seconds=0.2) as service, connection(service) as slow:
         slow.sendall(b"POST /v1/judge HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -114,6 +115,7 @@ def connection(service):
     return socket.create_connection(("127.0.0.1", service.service.serve.port))
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_an_error_that_may_be_tried_again():
     with serving("policy=llavaguard", fake={"latency": 0.3}, deadline=30) as service:
         slow = service.service.serve.model_copy(update={"deadline": 0.05})
@@ -124,6 +126,7 @@ def test_an_answer_that_takes_too_long_is_an_error_that_may_be_tried_again():
         wait_until(lambda: service.service.judge.in_flight == 0, "the picture kept its place")
 
 
+@pytest.mark.slow
 def test_too_much_at_once_is_refused_at_once_and_answered_later():
     images = [png(n) for n in range(12)]
     with serving("policy=llavaguard", fake={"rate": 20}, max_held=4) as service:
@@ -143,6 +146,7 @@ def test_too_much_at_once_is_refused_at_once_and_answered_later():
         assert several.status_code == 200, "where nothing else is held, one request always fits"
 
 
+@pytest.mark.slow
 def test_bytes_are_bounded_too():
     with serving("policy=llavaguard", fake={"rate": 5}, max_held_bytes=2000) as service:
         waiting = threading.Thread(target=lambda: service.judge(png(1)))
@@ -193,6 +197,7 @@ def test_an_engine_that_cannot_be_kept_alive_ends_the_service(monkeypatch):
         assert isinstance(service.error, EngineDead)
 
 
+@pytest.mark.slow
 def test_nothing_is_answered_before_the_model_has_answered():
     with serving("policy=llavaguard", fake={"load": 0.5}, ready=False) as service:
         assert service.wait_until("/health", 200).json() == {"status": "alive"}
@@ -203,6 +208,7 @@ def test_nothing_is_answered_before_the_model_has_answered():
         assert service.judge(png(1)).status_code == 200
 
 
+@pytest.mark.slow
 def test_at_its_end_it_finishes_what_it_has_and_takes_nothing_more():
     with serving("policy=llavaguard", fake={"latency": 0.5}) as service:
         found = []

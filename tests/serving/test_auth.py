@@ -66,6 +66,7 @@ def test_files_that_are_wrong(tmp_path, text):
     assert FIRST not in str(error.value)
 
 
+@pytest.mark.slow
 def test_what_needs_a_token_and_what_does_not(file, tmp_path, capfd):
     audit = tmp_path / "audit.jsonl"
     with serving("policy=llavaguard", tokens=file, audit=str(audit), log=True) as service:

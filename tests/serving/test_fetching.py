@@ -192,6 +192,7 @@ def test_nothing_is_unpacked():
         ("/slow", 422, "fetch_failed"),
     ],
 )
+@pytest.mark.slow
 def test_a_link_that_leads_on_or_to_too_much_or_nowhere(path, status, code):
     with pytest.raises(Refused) as refused:
         at_site(path, fetch_seconds=0.1)

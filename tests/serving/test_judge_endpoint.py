@@ -99,6 +99,7 @@ def test_a_forged_policy_is_refused(open_service, text):
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_policy"), response.text
 
 
+@pytest.mark.slow
 def test_policies_that_pass_by_are_not_kept(open_service):
     for n in range(70):
         assert open_service.judge(IMAGE, policy=TEXT.replace("Cats", f"Cats {n}")).status_code == 200

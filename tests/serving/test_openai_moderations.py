@@ -83,6 +83,7 @@ def test_several_pictures_have_a_result_each_in_their_order(service, client):
     assert len({one["sha256"] for one in alone}) == 10
 
 
+@pytest.mark.slow
 def test_the_asynchronous_client_and_many_requests_at_once(service):
     async def ask():
         async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", **KEY) as client:

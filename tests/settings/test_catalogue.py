@@ -177,6 +177,7 @@ def test_one_name_stands_for_a_list_of_it():
         ("job.partitions", "job.partition"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_name_suggests_the_nearest(path, meant):
     assert f"did you mean {meant}?" in no_such_setting(path)
     with pytest.raises(InputError, match=re.escape(f"{path}: there is no such setting")):
@@ -240,6 +241,7 @@ def test_the_command_lists_a_group_and_a_setting(capsys):
     assert "model=builtin has 200" in one
 
 
+@pytest.mark.slow
 def test_the_composed_configuration_is_printed_and_nothing_is_run(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = ["plan", "+dataset=webdataset", "dataset.shards=/data/cats/{00..11}.tar", "probe=3", "model.dtype=float16"]

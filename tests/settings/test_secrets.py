@@ -26,6 +26,7 @@ def _nothing_remembered(monkeypatch):
 
 
 @pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.slow
 def test_no_secret_is_written_and_the_rest_can_be_read_back(given):
     settings = compose_settings(
         ["+dataset=webdataset", "dataset.shards=a.tar", "+dataset.storage_options.anon=false", given]

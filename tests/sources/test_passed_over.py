@@ -258,6 +258,7 @@ def test_it_is_said_everywhere(tmp_path, capsys):
         ("links.tar", None, "no sample in any of 1 shards"),
     ],
 )
+@pytest.mark.slow
 def test_a_run_that_gave_nothing_says_so_last_and_is_not_a_success(tmp_path, capsys, name, data, expected):
     if data is None:
         write(tmp_path / name, special("l.jpg", tarfile.SYMTYPE, "a.jpg"))

@@ -412,6 +412,7 @@ class TestHub(SourceTests):
         found = [s for shard in make_plan(settings).shards for s in read(shard, settings)[0]]
         assert {s.image for s in found} == {path.read_bytes() for path in tmp_path.rglob("*.JPG")}
 
+    @pytest.mark.slow
     def test_a_row_makes_the_machine_read_no_other_file_and_open_no_address(self, tmp_path: Path) -> None:
         secret = tmp_path / "credentials"
         secret.write_text("TOPSECRET")

@@ -353,6 +353,7 @@ def test_commands_are_not_run(pattern, said):
     assert said in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_saved_data_set_is_read_as_it_lies(tmp_path):
     images = [{"bytes": picture(n), "path": None} for n in range(6)]
     saved = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())

@@ -189,6 +189,7 @@ def test_every_stage_and_queue_of_a_run_is_measured(shards, tmp_path):
     assert json.loads(run.store.read(TOTAL))["samples"] == 40
 
 
+@pytest.mark.slow
 def test_a_resumed_run_counts_all_of_its_workers(shards, tmp_path):
     folder = tmp_path / "run"
     first = opened(shards, folder)
@@ -207,6 +208,7 @@ def test_a_resumed_run_counts_all_of_its_workers(shards, tmp_path):
     assert json.loads(second.store.read(TOTAL))["samples"] == 60
 
 
+@pytest.mark.slow
 def test_rates_of_another_setup_do_not_count(shards, tmp_path):
     folder = tmp_path / "run"
     run = opened(shards, folder, "engine.max_requests=4")

@@ -63,6 +63,7 @@ def enforced(case: Case) -> set[str]:
 
 
 @given(cases(), seeds)
+@pytest.mark.slow
 def test_the_label_flips_exactly_when_the_violated_category_is_relaxed(case: Case, seed: int):
     for drawn in augmented(case, seed):
         relaxed = enforced(case) - enforced(drawn)
@@ -74,6 +75,7 @@ def test_the_label_flips_exactly_when_the_violated_category_is_relaxed(case: Cas
 
 
 @given(cases(), seeds)
+@pytest.mark.slow
 def test_draws_are_one_to_three_other_categories_and_all_different(case: Case, seed: int):
     drawn = augmented(case, seed)
     assert drawn[0] == case
@@ -85,6 +87,7 @@ def test_draws_are_one_to_three_other_categories_and_all_different(case: Case, s
 
 
 @given(cases(), seeds, st.integers(0, 3))
+@pytest.mark.slow
 def test_a_safe_image_is_drawn_under_other_policies_as_often_as_wanted(case: Case, seed: int, wanted: int):
     drawn = augmented(case, seed, wanted)
     if case.rating is Rating.UNSAFE:
@@ -97,6 +100,7 @@ def test_a_safe_image_is_drawn_under_other_policies_as_often_as_wanted(case: Cas
 
 
 @given(cases(), seeds, st.integers(1, 6))
+@pytest.mark.slow
 def test_every_exception_is_declared_and_different_and_leaves_something_enforced(case: Case, seed: int, wanted: int):
     exceptions = [one for one in augmented(case, seed, 0, wanted) if one.exception]
     relaxed = [frozenset(enforced(case) - enforced(one)) for one in exceptions]
@@ -132,6 +136,7 @@ def test_another_seed_draws_other_policies(default_policy: Policy):
 
 
 @given(st.lists(cases(st.just(POLICY)), max_size=30), seeds)
+@pytest.mark.slow
 def test_copies_make_both_ratings_equally_frequent_and_lose_nothing(given_cases: list[Case], seed: int):
     result = balanced(given_cases, seed)
     assert [replace(case, copies=1) for case in result] == given_cases
@@ -150,6 +155,7 @@ def _rarer(given_cases: list[Case]) -> Rating:
 
 
 @given(cases(), st.sampled_from(["image_first", "policy_first"]))
+@pytest.mark.slow
 def test_the_answer_parses_back_to_the_label_and_keeps_the_trained_layout(case: Case, layout: str):
     asked = model(rationale="none" if case.rationale is None else "all")
     question = question_of(case, asked)
@@ -354,6 +360,7 @@ def test_make_cases_takes_the_gold_set_s_categories_as_they_are():
     assert (case.category, case.rating, case.policy) == ("NA", Rating.SAFE, POLICY)
 
 
+@pytest.mark.slow
 def test_the_command_finds_images_in_a_folder_beside_the_gold_set(tmp_path: Path):
     (tmp_path / "images").mkdir()
     for row in (chosen := gold_rows(6)):

@@ -526,6 +526,7 @@ def test_splits_made_before_the_last_shard_was_judged_are_no_violation(data, tmp
     assert notes(tmp_path / "run") == ""
 
 
+@pytest.mark.slow
 def test_an_extended_run_is_no_violation_however_far_it_came(data, tmp_path):
     run = run_over(data, tmp_path / "run", 1)
     split(run)
