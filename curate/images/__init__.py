@@ -10,6 +10,7 @@ Law: a picture that is truncated, too large or of no known format is refused wit
 | decoding | formats, limits, orientation, colours; here a truncated JPEG is refused |
 | frames | which frames of an animation are judged |
 | encoding | what a program has at hand -> encoded bytes |
+| jpeg_views | further pictures behind a JPEG's first |
 | jpeg_reduction | how far a JPEG may be reduced while it is decoded |
 """
 

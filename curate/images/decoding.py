@@ -27,6 +27,7 @@ from curate.core.types import Failure, Status
 from curate.images.formats import FORMATS, name_of, sniff_format
 from curate.images.frames import FIRST, Frames, chosen
 from curate.images.jpeg_reduction import Needed
+from curate.images.jpeg_views import further_views
 from curate.images.jxl_header import read_header
 
 _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
@@ -138,13 +139,18 @@ def decode(
     picture, (width, height) = _load(plugin, image, max_pixels, needed)
     orientation = _orientation(picture)
     first = _rgb(picture, orientation)
-    count = _frame_count(picture)
+    views = further_views(picture, image) if isinstance(picture, JpegImageFile) else []
+    count = len(views) + 1 if views else _frame_count(picture)
     numbers = chosen(frames, count, width * height)
-    others = {n: _rgb(_at(picture, n, count, max_pixels), orientation) for n in numbers if n}
+    if views:
+        found = {n: _view(image[views[n - 1] :], max_pixels) for n in numbers if n}
+    else:
+        found = {n: _rgb(_at(picture, n, count, max_pixels), orientation) for n in numbers if n}
     if orientation in _TURNED:
         width, height = height, width
-    found = tuple(Frame(number=n, image=others.get(n, first)) for n in numbers)
-    return Decoded(frames=found, width=width, height=height, frame_count=count)
+    shown = ((n, found.get(n) if n else first) for n in numbers)
+    taken = tuple(Frame(number=n, image=shown_image) for n, shown_image in shown if shown_image is not None)
+    return Decoded(frames=taken or (Frame(number=0, image=first),), width=width, height=height, frame_count=count)
 
 
 def _plugin(image: bytes) -> type[ImageFile.ImageFile]:
@@ -289,6 +295,15 @@ def _at(picture: ImageFile.ImageFile, number: int, count: int, max_pixels: int) 
         what = f"frame {number} of {count}: {type(error).__name__}: {error}"
         raise _refusal(Status.UNDECODABLE, what) from error
     return picture
+
+
+def _view(data: bytes, max_pixels: int) -> Image.Image | None:
+    """A further view in a JPEG, as it says that it stands; None where it is damaged, so that it is not judged."""
+    try:
+        picture = _opened(JpegImageFile, data, max_pixels, None)[0]
+    except (ImageRefused, Image.DecompressionBombError, *_BROKEN):
+        return None
+    return _rgb(picture, _orientation(picture))
 
 
 def _rgb(picture: ImageFile.ImageFile, orientation: int) -> Image.Image:
