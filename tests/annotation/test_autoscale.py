@@ -126,8 +126,8 @@ class Scene:
         while True:
             sample = Sample(key="k", index=0, image=IMAGE)
             prepared = await pool.prepare(sample, (QUESTION,))
-            self.pids.add(prepared.payloads[0].data)
-            await engine.judge(prepared.payloads[0], QUESTION)
+            self.pids.add(prepared.payloads[0][0].data)
+            await engine.judge(prepared.payloads[0][0], QUESTION)
 
 
 async def _wait(met) -> None:

@@ -183,7 +183,7 @@ def test_a_worker_process_renders_the_same(tiny: Running):
         prepared = worker.ask((Sample(key="a", index=0, image=png.getvalue()), (QUESTION,)))
     finally:
         worker.stop()
-    there, here = prepared.payloads[0], tiny.renderer.render(image, "", QUESTION)
+    there, here = prepared.payloads[0][0], tiny.renderer.render(image, "", QUESTION)
     assert there.nbytes == here.nbytes
     first, second = tiny.judge([there, here], QUESTION)
     assert first.text == second.text
