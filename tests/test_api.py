@@ -128,7 +128,7 @@ def test_in_a_notebook_an_event_loop_runs_already():
     async def cell():
         return curate.judge([picture(0)], overrides=FAKE)
 
-    with pytest.warns(curate.ModelWarning, match="knows weapons, drugs and disasters in drawings"):
+    with pytest.warns(curate.ModelWarning, match="Labels are drawn from a hash"):
         (row,) = asyncio.run(cell())
     assert row.status is Status.LABELLED
 

@@ -206,12 +206,23 @@ def _found(value: pa.Scalar, part: str, *, certain: bool) -> Iterator[tuple[str,
     elif _is_image(kind):
         yield from _image_of(value, part)
     elif pa.types.is_struct(kind):
-        for field in kind:
-            its_bytes = certain and (field.name == "bytes" or field.name.lower() in PATH_NAMES)
-            yield from _found(value[field.name], part if its_bytes else f"{part}.{field.name}", certain=its_bytes)
+        yield from _in_struct(value, part, certain=certain)
     elif _is_list(kind):
         for n, item in enumerate(value.values):
             yield from _found(item, f"{part}[{n}]", certain=certain)
+
+
+def _in_struct(value: pa.Scalar, part: str, *, certain: bool) -> Iterator[tuple[str, pa.Scalar | None, str]]:
+    """The pictures in a struct with other fields than those of an image alone: it may be one that says more of it."""
+    place = value.type.get_field_index("bytes")
+    holds_image = certain and place >= 0 and _is_binary(value.type.field(place).type)
+    if holds_image:
+        yield from _image_of(value, part)
+    for name in (part_of.name for part_of in value.type):
+        if holds_image and name in ("bytes", "path"):
+            continue
+        its_own = certain and not holds_image and (name == "bytes" or name.lower() in PATH_NAMES)
+        yield from _found(value[name], part if its_own else f"{part}.{name}", certain=its_own)
 
 
 def _is_picture(value: pa.Scalar, *, certain: bool) -> bool:

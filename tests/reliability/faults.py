@@ -30,6 +30,7 @@ class Fault:
 SAME = "the same tables"
 STORAGE, WORKERS, ENGINE, DATA, CLUSTER = "Storage", "Workers", "Engine", "Data", "Clusters and size"
 SERVICE = "The moderation service and the guard"
+HOSTILE = "Hostile and ordinary data"
 
 
 def _tests(file: str, *names: str) -> tuple[str, ...]:
@@ -527,6 +528,135 @@ FAULTS = (
             *_tests("guard/safety_checker", "test_a_guard_that_dies_ends_the_pipeline"),
             *_tests("guard/guarded_pipeline", "test_a_guard_that_dies_ends_the_pipeline"),
             *_tests("guard/modular_block", "test_it_ends_the_pipeline_where_nobody_judges"),
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "data that would act: paths and addresses in place of pictures, links out of a folder, a policy that names "
+        "variables, conditions that look at other rows",
+        "each of them, in every format that may hold it",
+        "nothing is read, opened or resolved; the row says what was there",
+        (
+            *_tests(
+                "sources/sources",
+                "TestHub::test_a_row_makes_the_machine_read_no_other_file_and_open_no_address",
+            ),
+            *_tests(
+                "sources/texts_and_lists",
+                "test_paths_read_what_is_below_the_folder_and_a_picture_and_nothing_else",
+                "test_commands_are_not_run",
+            ),
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "secrets of storages and signed addresses",
+        "a server that checks signatures, which change midway; options of a storage",
+        "in no file of the run and in no message; the run goes on under other signatures",
+        _tests(
+            "end_to_end/secrets",
+            "test_a_run_goes_on_with_other_signatures",
+            "test_what_a_server_refuses_is_told_without_the_signature",
+            "test_a_run_that_was_begun_with_signatures_in_its_plan_goes_on_without_them",
+            "test_options_of_a_storage_are_asked_for_again_where_they_are_used",
+            "test_a_wrong_argument_is_quoted_without_its_secret",
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "further pictures of a sample, under any name and in any column, and further frames, pages and views",
+        "random tars and tables of every such kind, under one policy and two; every byte string of what is called "
+        "clean is then opened by Pillow",
+        "each was judged Safe, or the sample is not in `clean`; `verify` finds nothing",
+        _tests(
+            "end_to_end/several_pictures",
+            "test_whatever_a_tar_holds_nothing_unjudged_is_clean",
+            "test_whatever_columns_hold_nothing_unjudged_is_clean",
+            "test_what_is_left_out_by_choice_keeps_a_sample_out_of_clean",
+            "test_frames_that_are_asked_for_are_judged",
+            "test_a_source_with_a_further_picture_is_not_the_one_that_was_judged",
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "links, hidden files, twins of macOS, sparse members, names without a suffix, captions behind all the images, "
+        "archives that give nothing",
+        "each in a tar or a folder",
+        "judged where it can be, else counted by reason with a name in commit, plan, summary, card and `verify`; exit "
+        "code 2 where nothing was given",
+        _tests(
+            "sources/passed_over",
+            "test_members_that_belong_to_no_sample",
+            "test_sparse_members_are_counted_and_cost_nobody_else",
+            "test_keys_that_come_back_are_noticed",
+            "test_what_lies_in_a_folder",
+            "test_it_is_said_everywhere",
+            "test_a_run_that_gave_nothing_says_so_last_and_is_not_a_success",
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "one sample, file or shard that no code has foreseen, or that is larger than anything",
+        "errors that no decoder, image processor or reader is known for; a shard that ends whoever reads it; "
+        "a caption of 300 MB in a few kilobytes; samples beyond what can be copied",
+        "a status for the sample, or a shard that is named and left out (after eight workers); the run goes on",
+        (
+            *_tests(
+                "annotation/preprocess_pool",
+                "test_what_a_decoder_comes_upon_is_the_fate_of_that_picture_alone",
+                "test_what_a_renderer_comes_upon_is_the_fate_of_that_picture_alone",
+            ),
+            *_tests(
+                "end_to_end/bad_data",
+                "test_a_reader_that_fails_in_a_way_nobody_knows_costs_its_shard_alone",
+                "test_a_shard_that_ends_every_worker_is_left_out_in_the_end",
+                "test_a_sidecar_is_no_larger_in_a_row_than_can_be_read",
+                "test_what_is_too_large_to_be_copied_is_failed_and_said",
+            ),
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "data that grow, are copied anew or lie elsewhere, in the middle of a run and behind its end",
+        "copies with other times, other orders, other mounts, folders with more files, lifted limits",
+        "the run goes on, or one line names the way that works",
+        (
+            *_tests(
+                "runs/growth",
+                "test_copies_go_on_where_a_run_stopped",
+                "test_order_alone_is_no_difference",
+                "test_what_was_judged_and_has_changed_is_said",
+                "test_a_finished_run_says_that_its_folder_has_more",
+                "test_the_way_that_is_named_for_a_folder_that_grew_past_its_last_shard_works",
+            ),
+            *_tests("end_to_end/several_pictures", "test_a_limit_counts_samples_and_cuts_none"),
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "a worker that lost its shard, and results of another source, limit or fingerprint in its place",
+        "each, at the moment between a file and its commit",
+        "nothing of it is believed or deleted without the claim; the next run ends in the rows of what is there",
+        _tests(
+            "runs/results",
+            "test_a_file_that_was_never_committed_is_not_taken_for_that_of_another_source",
+            "test_a_file_of_a_lower_limit_is_not_committed_for_a_higher_one",
+            "test_what_a_living_worker_is_at_is_left_to_it",
+            "test_who_lost_the_claim_leaves_an_unfinished_shard_as_it_is",
+            "test_a_commit_of_a_file_that_is_gone_does_not_stand_in_the_way",
+        ),
+    ),
+    Fault(
+        HOSTILE,
+        "what is no data set that is read: archives of other kinds, commands, lists without pictures, half a zip",
+        "each, by its name and by its first bytes",
+        "one line that says what it is and what to do",
+        _tests(
+            "sources/texts_and_lists",
+            "test_what_is_not_read_is_named_by_its_name",
+            "test_what_is_called_a_tar_is_named_by_its_first_bytes",
+            "test_a_list_without_pictures_says_what_to_do",
+            "test_bombs_are_damage_and_large_members_are_not_held",
         ),
     ),
 )

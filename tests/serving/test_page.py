@@ -103,7 +103,7 @@ def test_what_cannot_be_judged_does_not_read_as_passed(browser, service, tmp_pat
     browser.open(service.url)
     browser.type("#file", str(path))
     browser.wait_for(".rating", "Not judged")
-    assert "first frame" in browser.text(".side")
+    assert "2 of 5 frames not judged" in browser.text(".side")
     assert not browser.all(".passes")
 
 

@@ -70,7 +70,7 @@ def sample(path: str) -> tuple[str, object]:
         text = next((choice for choice in setting.choices if choice != setting.default), setting.choices[0])
     else:
         by_kind = {"text": "some", "whole": "3", "number": "0.5", "list": "[some,more]", "mapping": "{some: 1}"}
-        text = by_kind[setting.kind.split()[0]]
+        text = by_kind[setting.kind.split()[0].rstrip(",")]
     return text, yaml.safe_load(text.replace(",", ", "))
 
 
