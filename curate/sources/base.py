@@ -26,6 +26,9 @@ MOST_BYTES = 2**30
 """Of one sample, all that belongs to it: what can be held at once, and written into a row of Parquet."""
 
 
+FRESH_SECONDS = 300.0
+"""How long a listing of what lies elsewhere is good for: one for each shard would be all of it each time."""
+
 _NAMED = re.compile(rf"(?:.*\.)?(?:{'|'.join(sorted(IMAGE_SUFFIXES))})(?:[^A-Za-z0-9].*)?", re.IGNORECASE | re.DOTALL)
 
 

@@ -23,7 +23,7 @@ from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Failure, Sample, ShardRef, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import is_named_as_picture, shard_id, too_many_bytes
+from curate.sources.base import FRESH_SECONDS, is_named_as_picture, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
 from curate.sources.meta import READ_BYTES, describe
 from curate.sources.names import to_text
@@ -34,8 +34,6 @@ _LISTS = tuple(f"metadata.{ending}" for ending in ("jsonl", "csv", "tsv", "ndjso
 """What says something of each picture in a folder, as `datasets` has it."""
 _BEGINNING = 32
 """Bytes that tell a picture's format."""
-_FRESH_SECONDS = 300.0
-"""How long the listing of a folder elsewhere is good for: one for each shard would be all of it each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class FolderSource:
     def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
         """See `Source`; of this machine's files, looks at those of the shard alone, so that all shards look once."""
         if "://" in shard.url:
-            if time.monotonic() - self._listing(shard.url, dataset).at > _FRESH_SECONDS:
+            if time.monotonic() - self._listing(shard.url, dataset).at > FRESH_SECONDS:
                 del self._listings[shard.url]
             return _version(self._entries(shard, dataset))
         files = Files(dataset.storage_options)

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import tarfile
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import lru_cache, partial
@@ -28,7 +29,7 @@ from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.settings.secrets import refuse_masked
 from curate.sources import rows
-from curate.sources.base import ShardBroken, shard_id
+from curate.sources.base import FRESH_SECONDS, ShardBroken, shard_id
 from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
 from curate.sources.own_files import OutsideDataset
 from curate.sources.passed_over import Note, ignored
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from datasets import IterableDataset
 
 _Loaded = tuple[dict[str, "IterableDataset"], str | None, frozenset[str]]
+
+_LONG_SECONDS = 0.5
+"""A listing that takes longer is not made for each shard."""
 
 _ARCHIVES = ("zip://", "tar://")
 """How `datasets` spells a member of an archive."""
@@ -48,6 +52,9 @@ class HubSource:
     """Data sets that `datasets` streams."""
 
     format = "hub"
+
+    def __init__(self) -> None:
+        self._listed_at = self._took = 0.0
 
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`."""
@@ -88,10 +95,16 @@ class HubSource:
         return counted
 
     def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
-        """See `Source`; asks for the data files anew."""
-        _streams.cache_clear()
+        """See `Source`; asks for the data files anew, but for long listings that are new: one is for all shards."""
+        listed_at = time.monotonic()
+        if listed_at - self._listed_at > (FRESH_SECONDS if self._took > _LONG_SECONDS else 0):
+            _streams.cache_clear()
+            self._listed_at = listed_at
         try:
-            return _loaded(shard.url, dataset)[1]
+            version = _loaded(shard.url, dataset)[1]
+            if self._listed_at == listed_at:
+                self._took = time.monotonic() - listed_at
+            return version
         except (*STORAGE_ERRORS, ValueError) as error:
             raise unreadable(shard.url, error) from error
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import tracemalloc
 import zipfile
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -26,6 +30,7 @@ from curate.runs.plan import check_version, make_plan
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import unlimited
 from curate.sources.files import RUN_FILES, _left_out
+from curate.sources.folder import FolderSource
 from curate.sources.meta import describe, plain
 from curate.sources.names import to_bytes, to_text
 from curate.sources.registry import SOURCES, detect_format, source_for
@@ -597,3 +602,38 @@ def test_meta_of_odd_sidecars() -> None:
     assert "json_error" in describe(None, b'{"n": ' + b"9" * 5000 + b"}")
     assert describe(None, b'{"s": "\\ud800"}') == {"s": "\\ud800"}
     assert plain({1: (b"ab", float("-inf"))}) == {"1": ["<2 bytes>", None]}
+
+
+def test_looking_at_a_folder_grows_with_its_files_and_not_with_their_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planned, and every shard looked at as a worker does: calls of the file system for twice the files."""
+
+    def calls(count: int) -> int:
+        folder = tmp_path / str(count)
+        for n in range(count):
+            (folder / f"{n % 7}").mkdir(parents=True, exist_ok=True)
+            (folder / f"{n % 7}/{n:05d}.jpg").write_bytes(b"")
+        counted = Counter[str]()
+        with monkeypatch.context() as patched:
+            for name in ("stat", "lstat", "scandir", "listdir", "open", "readlink"):
+                patched.setattr(os, name, _counted(getattr(os, name), counted))
+            settings = dataset(folder, format="folder", samples_per_shard=20)
+            source = FolderSource()
+            shards = source.shards([str(folder)], settings)
+            assert len(shards) == count // 20
+            for shard in shards:
+                assert source.version(shard, settings) == shard.version
+        return counted.total()
+
+    once, twice = calls(400), calls(800)
+    assert 400 <= once < 400 * 8
+    assert twice < 2.2 * once
+
+
+def _counted(call: Callable[..., Any], counted: Counter[str]) -> Callable[..., Any]:
+    def counting(*arguments: Any, **options: Any) -> Any:
+        counted[call.__name__] += 1
+        return call(*arguments, **options)
+
+    return counting
