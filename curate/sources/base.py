@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,17 @@ _NAMED = re.compile(rf"(?:.*\.)?(?:{'|'.join(sorted(IMAGE_SUFFIXES))})(?:[^A-Za-
 
 def is_named_as_picture(suffix: str) -> bool:
     """Whether a suffix is that of a picture: jpg, left.png, and as downloads leave it "jpg?w=500" or "JPG:large"."""
+    if len(suffix) > _SHORT:
+        return _NAMED.fullmatch(suffix) is not None
+    return _is_short_name(suffix)
+
+
+_SHORT = 32
+"""Characters of suffixes that are remembered, since those of a data set are few."""
+
+
+@lru_cache(4096)
+def _is_short_name(suffix: str) -> bool:
     return _NAMED.fullmatch(suffix) is not None
 
 

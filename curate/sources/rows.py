@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -181,11 +182,13 @@ def _of_batch(
     decoded = {n: _plain_column(batch.column(n)) for n in (*layout.certain, *looked_at)}
     if layout.otherwise is not None:
         decoded[layout.otherwise] = _plain_column(batch.column(layout.otherwise))
+    any_large = batch.nbytes > MOST_BYTES
     for row in range(batch.num_rows):
+        too_large = _too_large(batch.slice(row, 1)) if any_large else None
         found = list(_pictures(row, decoded, batch.schema, layout))
         if not found and layout.otherwise is not None and (value := decoded[layout.otherwise][row]).is_valid:
             found = [_Picture(layout.otherwise, batch.schema.names[layout.otherwise], value, "", True)]
-        yield from _samples(batch.slice(row, 1), layout, start + row, found, dataset, fetch)
+        yield from _samples(batch.slice(row, 1), layout, start + row, found, dataset, fetch, too_large=too_large)
 
 
 def _pictures(row: int, values: dict[int, pa.Array], schema: pa.Schema, layout: Layout) -> Iterator[_Picture]:
@@ -249,6 +252,8 @@ def _samples(
     found: Sequence[_Picture],
     dataset: DatasetSettings,
     fetch: Fetch | None,
+    *,
+    too_large: Failure | None,
 ) -> Iterator[Sample]:
     """A picture each; the first carries the sample."""
     judged = [picture for picture in found if picture.judged]
@@ -259,7 +264,6 @@ def _samples(
     if carrier is not None and _is_only_an_image(row.schema.field(carrier).type):
         others = _without(others, carrier)
     meta = _meta(others, layout)
-    too_large = _too_large(row)
     for number, picture in enumerate(judged or [None]):
         found_image = TextImage(None) if picture is None else _image(picture, fetch)
         image, failure = found_image.image, found_image.failure
@@ -385,10 +389,12 @@ def _without(row: pa.RecordBatch, position: int) -> pa.RecordBatch:
     return row.select(kept)
 
 
+@lru_cache(256)
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
+@lru_cache(256)
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
@@ -408,6 +414,7 @@ def _is_list(kind: pa.DataType) -> bool:
     )
 
 
+@lru_cache(256)
 def _is_image(kind: pa.DataType) -> bool:
     """Whether this is how `datasets` stores images; further fields would be lost, so there may be none."""
     if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:

@@ -190,6 +190,8 @@ def _groups(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> It
 
 
 def _is_twin(name: bytes) -> bool:
+    if b"._" not in name and b"__MACOSX/" not in name:
+        return False
     return name.startswith(b"__MACOSX/") or b"/__MACOSX/" in name or name.rpartition(b"/")[2].startswith(b"._")
 
 
@@ -205,7 +207,8 @@ def _noted(groups: Iterable[_Group], note: Note) -> Iterator[_Group]:
         known = hash(group.key)
         if group.key != before and known in seen:
             note(KEY_COMES_BACK, to_text(group.key))
-        if sum(_NUMBERED.fullmatch(suffix) is not None for suffix in group.bodies) > 1:
+        dotted = [suffix for suffix in group.bodies if b"." in suffix]
+        if len(dotted) > 1 and sum(_NUMBERED.fullmatch(suffix) is not None for suffix in dotted) > 1:
             note(NUMBERED, to_text(group.key))
         if len(seen) < _REMEMBERED:
             seen.add(known)
@@ -223,11 +226,11 @@ def _judged(dataset: DatasetSettings) -> Callable[[bytes, Body], bool]:
 
 def held_bytes(dataset: DatasetSettings) -> Callable[[bytes], int]:
     """Pictures may be as large as they are judged; what lies beside them is not less for that."""
+    others = max(dataset.max_bytes, _SIDECAR_BYTES)
 
     def limit(name: bytes) -> int:
-        split = _split(name, dataset)
-        is_image = split is not None and is_named_as_picture(split[1].decode("latin-1"))
-        return dataset.max_bytes if is_image else max(dataset.max_bytes, _SIDECAR_BYTES)
+        _, dot, suffix = name.rpartition(b".")
+        return dataset.max_bytes if dot and is_named_as_picture(suffix.decode("latin-1")) else others
 
     return limit
 
@@ -240,9 +243,10 @@ def _is_picture(suffix: bytes, body: Body) -> bool:
 
 def _samples(group: _Group, index: int, dataset: DatasetSettings) -> Iterator[Sample]:
     """A picture each; the first carries the sample."""
-    pictures = [suffix for suffix, body in group.bodies.items() if _is_picture(suffix, body)]
-    is_judged = _judged(dataset)
-    judged = [suffix for suffix, body in group.bodies.items() if is_judged(suffix, body)]
+    pictures = judged = [suffix for suffix, body in group.bodies.items() if _is_picture(suffix, body)]
+    if dataset.images is not None:
+        is_judged = _judged(dataset)
+        judged = [suffix for suffix, body in group.bodies.items() if is_judged(suffix, body)]
     unjudged = further_pictures(to_text(suffix) for suffix in pictures if suffix not in judged)
     meta = describe(group.find(b"txt"), group.find(b"json")) | _left_out(group, judged)
     too_large = _too_large(group)
