@@ -151,6 +151,7 @@ def test_a_picture_of_pil_is_judged_as_it_is_seen():
     assert (seen.width, seen.height, seen.sha256) == (upright.width, upright.height, upright.sha256)
 
 
+@pytest.mark.slow
 def test_no_process_is_started_for_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match="policy=kid: "):
         curate.judge([picture(0)], policy="kid")

@@ -102,6 +102,7 @@ def test_reuse_is_no_part_of_the_fingerprint(data, before, tmp_path):
     assert annotation_files(run(data / "after.tar", folder)) == first
 
 
+@pytest.mark.slow
 def test_verify_holds_rows_against_where_they_come_from(data, before, tmp_path):
     folder = run(data / "after.tar", tmp_path / "run", f"reuse={before}")
     (path,) = folder.glob("annotations/*/*.parquet")

@@ -153,6 +153,7 @@ def test_a_worker_killed_by_others_costs_no_sample():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.slow
 def test_what_a_renderer_comes_upon_is_the_fate_of_that_picture_alone(workers):
     before, odd, after = asyncio.run(prepare_all([sample(picture(n)) for n in (1, 14, 2)], workers))
     assert [one.failure for one in (before, after)] == [None, None]
@@ -183,6 +184,7 @@ def test_what_the_factory_finds_wrong_reaches_the_user(workers):
         asyncio.run(prepare_all([sample(picture(1))], workers, missing_model))
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_load_is_no_fault_of_the_samples():
     async def warm_up():
         async with PreprocessPool(dies_at_once, LIMITS, workers=1) as pool:
@@ -192,6 +194,7 @@ def test_a_worker_that_cannot_load_is_no_fault_of_the_samples():
         asyncio.run(warm_up())
 
 
+@pytest.mark.slow
 def test_a_cancelled_caller_leaves_the_worker_usable():
     async def scenario():
         async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:
@@ -237,6 +240,7 @@ def test_the_question_behind_one_that_kills_is_answered(size):
     process.stop()
 
 
+@pytest.mark.slow
 def test_answers_reach_those_who_asked():
     process = PipedProcess(big_or_killed)
     with ThreadPoolExecutor(4) as threads:
@@ -329,6 +333,7 @@ def noisy_tiff() -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_what_decoders_print_is_told_with_the_key_and_nowhere_else(capfd, caplog):
     caplog.set_level(logging.INFO, "curate.annotation.preprocess_pool")
     samples = [sample(image, n) for n, image in enumerate((picture(1), noisy_tiff(), picture(2), noisy_tiff()))]
@@ -346,6 +351,7 @@ def test_what_decoders_print_is_told_with_the_key_and_nowhere_else(capfd, caplog
     assert all("Using code not yet in table" in line for line in told)
 
 
+@pytest.mark.slow
 def test_noise_of_worker_processes_is_not_on_the_terminal(capfd):
     async def prepared():
         async with PreprocessPool(RedRenderer, LIMITS, workers=1) as pool:

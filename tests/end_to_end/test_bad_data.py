@@ -71,6 +71,7 @@ def test_a_tar_without_members_is_a_shard_without_rows(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["vanishes", "changes"])
+@pytest.mark.slow
 def test_a_shard_that_vanishes_or_changes_is_named_and_judged_when_it_is_back(tmp_path, change):
     for number in range(2):
         (tmp_path / f"{number}.tar").write_bytes(tar_bytes(members_of(4 + number)))

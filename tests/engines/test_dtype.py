@@ -185,6 +185,7 @@ def test_another_format_in_the_same_folder_is_refused(shard, tmp_path, machine):
         open_settings(settings_of(shard, tmp_path / "run", "model.dtype=bfloat16"))
 
 
+@pytest.mark.slow
 def test_the_format_as_settled_and_as_given_are_one(shard, tmp_path, machine):
     given = open_settings(settings_of(shard, tmp_path / "given", "model.dtype=float32"))
     assert open_settings(settings_of(shard, tmp_path / "run")).fingerprints == given.fingerprints
@@ -216,6 +217,7 @@ def before(shard, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_recorded_before_goes_on_as_it_was(shard, before, tmp_path, machine):
     for flags in (LAPTOP, SERVER):
         machine(flags)
@@ -247,6 +249,7 @@ def test_a_calibration_fits_the_format_it_was_fitted_in(shard, before, machine):
         check(calibration, "float32")
 
 
+@pytest.mark.slow
 def test_what_was_computed_in_which_format_is_said_where_runs_are_compared(shard, tmp_path, machine):
     assessments = []
     for flags, name in ((LAPTOP, "one"), (SERVER, "two")):

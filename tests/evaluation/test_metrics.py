@@ -150,6 +150,7 @@ def test_the_order_of_rows_is_without_effect(rows, chance: random.Random):
 
 @settings(max_examples=40)
 @given(ROWS, st.data())
+@pytest.mark.slow
 def test_losing_an_answer_never_improves_a_score(rows, data):
     lost = data.draw(st.integers(0, len(rows) - 1))
     worse = [dataclasses.replace(row, answer=None) if i == lost else row for i, row in enumerate(rows)]
@@ -176,6 +177,7 @@ def test_per_and_pes_by_their_definitions(rows):
 
 @settings(max_examples=25)
 @given(ROWS)
+@pytest.mark.slow
 def test_a_breakdown_shares_out_all_rows(rows):
     outcomes = outcomes_of(rows)
     groups = breakdown(outcomes, "category")

@@ -49,6 +49,7 @@ def noisy(n, seed=0):
 
 @settings(max_examples=40)
 @given(ROWS)
+@pytest.mark.slow
 def test_areas_and_curves_equal_scikit_learn(rows):
     outcomes = outcomes_of(rows)
     found, p, unsafe = areas(outcomes), outcomes.p_unsafe, outcomes.unsafe

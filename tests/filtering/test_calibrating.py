@@ -109,12 +109,14 @@ def test_the_filter_file_of_evaluate_carries_its_calibration_and_does_what_it_sa
     assert len({r["p_calibrated"] >= np.float32(point["common"]["threshold"]) for r in splits["unsafe"]}) == 1
 
 
+@pytest.mark.slow
 def test_a_calibration_can_be_taken_off_again(judged, out):
     filtered(judged, f"filter={out / 'filter.yaml'}")
     splits = filtered(judged, "filter.calibration=null")
     assert {r["p_calibrated"] for split in splits.values() for r in split} == {None}
 
 
+@pytest.mark.slow
 def test_a_row_that_calibrated_rules_put_elsewhere_is_a_violation(judged, out, capsys):
     filtered(judged, f"filter.calibration={out / 'calibration.json'}", "filter.thresholds.unsafe=0.4")
     (clean,), (unsafe,) = ((judged / "run").glob(f"splits/{split}/*.parquet") for split in ("clean", "unsafe"))
@@ -128,6 +130,7 @@ def test_a_row_that_calibrated_rules_put_elsewhere_is_a_violation(judged, out, c
     unsafe.write_bytes(before[1])
 
 
+@pytest.mark.slow
 def test_a_calibration_of_another_model_is_refused_before_anything_starts(judged, own, tmp_path, capsys):
     save_calibration(own.model_copy(update={"judge": "0" * 16}), tmp_path / "foreign.json")
     override = f"filter.calibration={tmp_path / 'foreign.json'}"

@@ -152,6 +152,7 @@ def test_what_is_known_of_the_model_is_told(service):
         Guard(url=service.url).close()
 
 
+@pytest.mark.slow
 def test_a_token(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("me a-token-of-some-length\n")
@@ -191,6 +192,7 @@ def test_a_service_that_is_gone_is_no_pass(service):
         Guard(url=other.url)
 
 
+@pytest.mark.slow
 def test_closing_ends_whoever_waits():
     digest = hashlib.sha256(IMAGES[0]).hexdigest()
     with serving("policy=llavaguard", fake={"fail": {digest: "hang"}}) as service:

@@ -10,6 +10,7 @@ from PIL import Image
 from curate.images.decoding import decode
 
 LIMITS = {"max_bytes": 2**24, "max_pixels": 10**6}
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 COLOURS = ("red", "lime", "blue")
 
 

@@ -112,6 +112,7 @@ def test_verify_agrees_with_the_sources(mixed: Path, capsys):
     assert "by_row" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_category_that_no_row_has_is_refused_by_filter(mixed: Path, capsys):
     assert main(["filter", f"output.dir={mixed}", "+filter.by_category.O6.unsafe=0.2"]) == 0
     assert main(["filter", f"output.dir={mixed}", "+filter.by_category.X9.unsafe=0.2"]) == 2
@@ -193,6 +194,7 @@ def test_a_policy_file_that_was_changed_is_a_violation(tmp_path, capsys):
     assert "the run does not have its policy 'text-" in said
 
 
+@pytest.mark.slow
 def test_a_source_whose_policies_changed_is_a_violation(tmp_path, capsys):
     path = write_gold(tmp_path / "gold.parquet", [TEXT, RELAXED])
     assert main(arguments(path, tmp_path / "run", "filter.write=index")) == 0

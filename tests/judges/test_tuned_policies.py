@@ -59,6 +59,7 @@ def run(data, capsys, *arguments):
     return capsys.readouterr().out, (data / "run/README.md").read_text()
 
 
+@pytest.mark.slow
 def test_it_is_said_at_the_start_and_in_the_card(data, capsys):
     said, card = run(data, capsys, "policy=kids")
     assert "not tuned on policy kids" in said.split("policy kids: ")[0]

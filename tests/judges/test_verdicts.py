@@ -41,6 +41,7 @@ def layout(**fields: object) -> str:
 
 @pytest.mark.parametrize("question", MODES, ids=lambda q: q.rationale)
 @given(data=st.data())
+@pytest.mark.slow
 def test_whatever_the_grammar_accepts_parses_to_what_it_says(question: Question, data: st.DataObject) -> None:
     text = ANSWER_PREFIX + data.draw(st.from_regex(answer_regex(question), fullmatch=True))
     verdict, fields = parse_answer(text, question), json.loads(text)

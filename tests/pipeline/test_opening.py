@@ -36,6 +36,7 @@ def run(tmp_path):
     return go
 
 
+@pytest.mark.slow
 def test_keys_are_unique_over_a_run_and_classes_have_names(tmp_path, run):
     assert run() == 0
     found = rows(tmp_path / "run")

@@ -169,6 +169,7 @@ def test_a_file_that_was_written_is_read_as_the_same_policy(policy: Policy) -> N
         assert compose_policy([f"policy={file}"])[0] == written
 
 
+@pytest.mark.slow
 def test_shipped_policies_keep_the_interface_strings_and_differ_as_they_say() -> None:
     shipped = {name: compose_policy([f"policy={name}"])[0] for name in ("llavaguard", "medical", "kids")}
     for name, policy in shipped.items():

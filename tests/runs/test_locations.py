@@ -50,6 +50,7 @@ def test_ids_of_before_are_kept():
     assert [(shard.id, shard.url) for shard in found.shards] == [("0-0123abcd", "https://h/0.tar?***")]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_shards_of_one_name_have_ids_of_their_own():
     ids = {shard_id("images", f"s3://bucket/{k:06d}/images.tar") for k in range(100_000)}
     assert len(ids) == 100_000

@@ -81,6 +81,7 @@ def test_counts_and_keys(samples, manifest, faults):
     assert len(samples) - len(faults) == 288
 
 
+@pytest.mark.slow
 def test_ordinary_pictures_decode_to_what_the_manifest_says(samples, manifest, faults):
     for key, (extension, image, meta) in samples.items():
         if key in faults:

@@ -157,6 +157,7 @@ def test_bytes_are_bounded_too():
         assert (large.status_code, large.json()["error"]["code"]) == (429, "overloaded")
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_frees_its_place():
     with serving("policy=llavaguard", fake={"fail": {sha(png(1)): "hang"}}) as service:
         body = b'{"image": "%s"}' % data_url(png(1)).encode()

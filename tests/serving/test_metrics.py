@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving.test_judge_endpoint import TEXT
@@ -15,6 +16,7 @@ def samples(service):
     }
 
 
+@pytest.mark.slow
 def test_requests_decisions_levels_and_the_engines_own():
     with serving("policy=llavaguard", own_policies=True) as service:
         rows = [service.judge(png(n)).json() for n in range(10)]

@@ -68,6 +68,7 @@ def test_a_safe_picture_is_not_flagged_in_any_category(service, client):
     assert not any(result.categories.model_dump(by_alias=True).values())
 
 
+@pytest.mark.slow
 def test_a_category_that_is_allowed_is_not_covered():
     with serving("policy=llavaguard", "policy.categories.O7.enforced=false") as running:
         (result,) = running.moderate(SAFE).json()["results"]

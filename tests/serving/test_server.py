@@ -84,6 +84,7 @@ def test_it_ends_with_whoever_started_it():
         (["filter.by_category.O77.unsafe=0.3"], ["O77"]),
     ],
 )
+@pytest.mark.slow
 def test_what_is_wrong_is_one_line_before_a_model_is_loaded(arguments, said, capsys):
     assert main(["serve", *FAKE, *arguments]) == 2
     errors = capsys.readouterr().err.strip().splitlines()

@@ -68,6 +68,7 @@ def test_presets_of_formats_name_the_run_after_the_data(preset, shards, name):
     assert compose_settings([*given, "output.dir=elsewhere"]).output.dir == "elsewhere"
 
 
+@pytest.mark.slow
 def test_presets_of_data_sets_keep_their_names():
     for preset in ("laion_subset", "imagenet_folder", "hf_dataset"):
         settings = compose_settings([f"+dataset={preset}", "dataset.shards=x/y.tar", *FAKE])

@@ -112,6 +112,7 @@ def test_another_layout_and_too_long_conversations_are_refused(processor: Any, a
         Encoder(processor, architecture, "image_first", 100)(rows("image_first"))
 
 
+@pytest.mark.slow
 def test_only_the_language_model_is_trained_unless_the_recipe_says_more(architecture: str, folder: Path):
     def trained(**others: Any) -> set[str]:
         settings = TuneSettings(name="test", **others)

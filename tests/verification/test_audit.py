@@ -218,6 +218,7 @@ JUDGED = {
 
 
 @pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.slow
 def test_a_broken_judged_run_is_named(copied, name, capsys):
     edit, law, place = JUDGED[name]
     folder = copied("judged")
@@ -352,6 +353,7 @@ SPLIT = {
 
 
 @pytest.mark.parametrize("name", SPLIT)
+@pytest.mark.slow
 def test_a_broken_split_is_named(copied, name):
     edit, law, place = SPLIT[name]
     folder = copied("parquet")
@@ -451,6 +453,7 @@ def test_fail_closed_holds_under_every_policy_that_decided(copied):
     assert "was not judged, but is in clean" in violations(folder)[CLOSED]
 
 
+@pytest.mark.slow
 def test_splits_of_earlier_annotations_are_not_held_against_the_new_ones(data, tmp_path):
     """While something is judged again, and until the filter stage follows."""
     run = make_run(tmp_path / "run", sorted(data.glob("*.tar"))[:1])
@@ -515,6 +518,7 @@ def test_an_unfinished_run_is_no_violation_but_said(data, tmp_path, capsys):
     assert f"checkpoints of finished shards; work/ may be deleted: work/parts/p/{judged.id}" in out
 
 
+@pytest.mark.slow
 def test_splits_made_before_the_last_shard_was_judged_are_no_violation(data, tmp_path):
     run = make_run(tmp_path / "run", sorted(data.glob("*.tar")))
     judge(run, run.plan.shards[:1])

@@ -76,6 +76,7 @@ def test_a_name_with_an_equals_sign_is_a_file_where_there_is_one(folder, capsys)
     assert [v["file"] for v in verdicts(capsys, "a=b.jpg")] == ["a=b.jpg"]
 
 
+@pytest.mark.slow
 def test_more_pictures_than_the_engine_takes_at_once(folder, capsys):
     for seed in range(20):
         (folder / f"{seed:02d}.jpg").write_bytes(picture(seed))

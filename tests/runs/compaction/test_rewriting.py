@@ -186,6 +186,7 @@ def test_compacting_again_changes_nothing(run):
     assert {p: p.stat().st_mtime_ns for p in folder_of(run).rglob("*.parquet")} == before
 
 
+@pytest.mark.slow
 def test_other_part_sizes_take_the_place_of_earlier_ones(run, tmp_path):
     before = read_rows(run)
     squeeze(run, target=1)
@@ -252,6 +253,7 @@ def test_a_run_that_grows_has_parts_and_small_files(data, tmp_path):
     assert no_violation(longer) == {}
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_compacted_as_far_as_it_is_finished(data, tmp_path, capsys):
     run = make_run(tmp_path / "run", data[:3])
     judge(run, run.plan.shards[:2])
@@ -313,6 +315,7 @@ def test_a_file_that_is_not_the_committed_one_stops_it_before_anything_is_delete
 
 
 @pytest.mark.parametrize("edit", ["gone", "changed"])
+@pytest.mark.slow
 def test_verify_names_a_broken_part(run, edit):
     squeeze(run)
     part = folder_of(run) / read_indexes(run.store, "p")[0].parts[0].name
