@@ -15,6 +15,8 @@ _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 def to_text(name: bytes) -> str:
     """The name as valid text; `to_bytes` undoes it."""
+    if name.isascii() and b"\\" not in name:
+        return name.decode()
     decoded = _AMBIGUOUS.sub(r"\\x5c", name.decode("utf-8", "surrogateescape"))
     return _UNDECODED.sub(lambda char: f"\\x{ord(char[0]) - 0xDC00:02x}", decoded)
 

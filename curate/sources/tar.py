@@ -257,7 +257,8 @@ def _headers(archive: Archive, note: Note) -> Iterator[tarfile.TarInfo]:
 
 def _filed(headers: Iterator[tarfile.TarInfo], note: Note) -> Iterator[tarfile.TarInfo]:
     for header in headers:
-        reason = _passed_over(header)
+        plain = header.type == tarfile.REGTYPE and not header.issparse() and not _RESERVED.match(header.name)
+        reason = None if plain else _passed_over(header)
         if reason is None:
             yield header
         elif reason:
