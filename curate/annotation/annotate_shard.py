@@ -30,6 +30,7 @@ from curate.judges.questions import Questions, QuestionsFor
 from curate.runs.commits import Commit, commit_name
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
+from curate.sources.files import one_line
 from curate.sources.passed_over import PassedOverLedger
 from curate.sources.registry import source_for
 from curate.storage.store import Store
@@ -223,8 +224,8 @@ def _guarded(shard: ShardRef, samples: Iterator[Sample]) -> Iterator[Sample]:
         raise
     except Exception as error:
         where = "at its beginning" if last is None else f"behind key {last.key!r}"
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ShardUnreadable(f"{shard.url}: its reader failed {where} ({said}); please report it") from error
+        said = f"its reader failed {where} ({one_line(error)}); please report it"
+        raise ShardUnreadable(f"{shard.url}: {said}") from error
 
 
 def _read(number: int, sample: Sample, writers: Sequence[ShardWriter], context: WorkerContext) -> ReadSample:

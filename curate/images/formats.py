@@ -49,7 +49,7 @@ def _own(suffix: str, name: str, stem: str) -> PictureFormat:
 _FORMATS = (
     _own("jpg", "JPEG", "Jpeg"),
     _own("png", "PNG", "Png"),
-    PictureFormat(suffix="webp", name="WebP", module="PIL.WebPImagePlugin", plugin="WebPImageFile"),
+    _own("webp", "WebP", "WebP"),
     _own("gif", "GIF", "Gif"),
     _own("bmp", "BMP", "Bmp"),
     _own("tif", "TIFF", "Tiff"),
@@ -71,6 +71,9 @@ _FORMATS = (
 )
 FORMATS: Mapping[str, PictureFormat] = {one.suffix: one for one in _FORMATS}
 """By suffix."""
+
+BEGINNING = 32
+"""Bytes of a file that tell whether it is a picture."""
 
 _MAGIC = {
     "jpg": (b"\xff\xd8\xff",),

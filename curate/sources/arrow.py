@@ -14,9 +14,9 @@ from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
-from curate.sources.base import ShardBroken, shard_id
-from curate.sources.file_shards import version_of_file
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, folder_of, one_line, unreadable
+from curate.sources.base import ShardBroken
+from curate.sources.file_shards import shards_of_files, version_of_file
+from curate.sources.files import Files, folder_of, one_line, unreadable
 from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
 
@@ -31,21 +31,9 @@ class ArrowSource:
 
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`."""
-        try:
-            infos = Files(dataset.storage_options).infos(urls)
-        except STORAGE_ERRORS as error:
-            raise InputError(f"dataset.shards: {one_line(error)}") from error
-        _check_first(infos[0].url, dataset)
-        return [
-            ShardRef(
-                id=shard_id(file_name(info.url).partition(".")[0], info.url),
-                url=info.url,
-                format=self.format,
-                bytes=info.size,
-                version=info.version,
-            )
-            for info in infos
-        ]
+        shards = shards_of_files(urls, dataset, self.format)
+        _check_first(shards[0].url, dataset)
+        return shards
 
     def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""

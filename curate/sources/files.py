@@ -131,7 +131,7 @@ class Files:
         inputs = {name: info for name, info in sorted(found.items()) if not name.startswith(runs)}
         hidden = {name for name in inputs if _HIDDEN.search(name.removeprefix(path))}
         for name in hidden:
-            note(why_hidden(file_name(name)), name.removeprefix(path).lstrip("/"))
+            note(why_hidden(os.fsencode(file_name(name))), name.removeprefix(path).lstrip("/"))
         return [_remote(folder, info) for name, info in inputs.items() if name not in hidden]
 
     def info(self, url: str) -> FileInfo:
@@ -341,7 +341,7 @@ class _Walk:
 def _why_no_input(entry: os.DirEntry[str]) -> str | None:
     """Why something in a folder is passed over; None for files and folders."""
     if entry.name.startswith("."):
-        return why_hidden(entry.name)
+        return why_hidden(os.fsencode(entry.name))
     try:
         kind = stat.S_IFMT(entry.stat().st_mode)
     except FileNotFoundError:

@@ -21,19 +21,17 @@ from pathlib import PurePosixPath
 
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Failure, Sample, ShardRef, Status
-from curate.images.formats import looks_like_a_picture
+from curate.images.formats import BEGINNING, looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import FRESH_SECONDS, is_named_as_picture, shard_id, too_many_bytes
 from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
-from curate.sources.meta import READ_BYTES, describe
+from curate.sources.meta import describe, too_long
 from curate.sources.names import to_text
 from curate.sources.passed_over import LISTS, NO_PICTURE, ORPHANS, OUTSIDE, UNREADABLE, Note, ignored
 
 _SIDECARS = (".txt", ".json")
 _LISTS = tuple(f"metadata.{ending}" for ending in ("jsonl", "csv", "tsv", "ndjson", "parquet"))
 """What says something of each picture in a folder, as `datasets` has it."""
-_BEGINNING = 32
-"""Bytes that tell a picture's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +173,8 @@ def _why_no_picture(info: FileInfo, folder: str, files: Files) -> str | None:
     if "://" in info.url and "." in file_name(info.url):
         return NO_PICTURE
     try:
-        with files.open(info.url, _BEGINNING) as file:
-            return None if looks_like_a_picture(file.read(_BEGINNING)) else NO_PICTURE
+        with files.open(info.url, BEGINNING) as file:
+            return None if looks_like_a_picture(file.read(BEGINNING)) else NO_PICTURE
     except ShardUnreadable:
         return UNREADABLE
 
@@ -244,7 +242,7 @@ def _left_out(entry: _Entry, index: int) -> Sample:
 def _described(text: bytes | None, fields: bytes | None) -> dict[str, object]:
     """As `describe`, of what is not too large for a row."""
     read = {name: body for name, body in (("txt", text), ("json", fields)) if body is not None}
-    unread = {name: f"{len(body)} bytes" for name, body in read.items() if len(body) > READ_BYTES}
+    unread = too_long(read)
     said = describe(*(None if name in unread else read.get(name) for name in ("txt", "json")))
     return said | ({"members_left_out": unread} if unread else {})
 

@@ -17,9 +17,9 @@ from typing import Any
 from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import ShardBroken, shard_id, too_many_bytes
-from curate.sources.file_shards import version_of_file
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, folder_of, one_line
+from curate.sources.base import ShardBroken, too_many_bytes
+from curate.sources.file_shards import shards_of_files, version_of_file
+from curate.sources.files import Files, file_name, folder_of, one_line
 from curate.sources.meta import READ_BYTES, plain
 from curate.sources.names import to_text
 from curate.sources.own_files import OwnFiles
@@ -52,21 +52,9 @@ class ManifestSource:
 
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`."""
-        try:
-            infos = Files(dataset.storage_options).infos(urls)
-        except STORAGE_ERRORS as error:
-            raise InputError(f"dataset.shards: {one_line(error)}") from error
-        _check_first(infos[0].url, dataset)
-        return [
-            ShardRef(
-                id=shard_id(file_name(info.url).partition(".")[0], info.url),
-                url=info.url,
-                format=self.format,
-                bytes=info.size,
-                version=info.version,
-            )
-            for info in infos
-        ]
+        shards = shards_of_files(urls, dataset, self.format)
+        _check_first(shards[0].url, dataset)
+        return shards
 
     def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""

@@ -11,6 +11,11 @@ READ_BYTES = 2**20
 """Of a caption or a JSON sidecar: a row of annotations holds no more."""
 
 
+def too_long(sidecar: Mapping[str, bytes]) -> dict[str, object]:
+    """What of captions and JSON, by name, is more than a row holds, and how much it is."""
+    return {name: f"{len(body)} bytes" for name, body in sidecar.items() if len(body) > READ_BYTES}
+
+
 def describe(text: bytes | None, fields: bytes | None) -> dict[str, object]:
     """`meta` of a sample from its .txt and .json neighbours.
 

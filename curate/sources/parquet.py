@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,9 @@ from curate.core.errors import InputError, ShardUnreadable
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
-from curate.sources.base import ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, folder_of, one_line, unreadable
+from curate.sources.base import ShardBroken
+from curate.sources.file_shards import shards_of_files, version_of_file
+from curate.sources.files import Files, folder_of, one_line
 from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
 
@@ -32,12 +34,9 @@ class ParquetSource:
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`; numbers of samples are known for local files, where reading a footer costs little."""
         files = Files(dataset.storage_options)
-        try:
-            infos = files.infos(urls)
-        except STORAGE_ERRORS as error:
-            raise InputError(f"dataset.shards: {one_line(error)}") from error
-        _check_first(infos, files, dataset)
-        return [_shard(info, files) for info in infos]
+        shards = shards_of_files(urls, dataset, self.format)
+        _check_first(shards[0].url, files, dataset)
+        return [s if "://" in s.url else replace(s, samples=_samples(s.url, files)) for s in shards]
 
     def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
@@ -61,10 +60,7 @@ class ParquetSource:
 
     def version(self, shard: ShardRef, dataset: DatasetSettings) -> str | None:
         """See `Source`."""
-        try:
-            return Files(dataset.storage_options).info(shard.url).version
-        except STORAGE_ERRORS as error:
-            raise unreadable(shard.url, error) from error
+        return version_of_file(shard, dataset)
 
 
 def _open(raw: object) -> pq.ParquetFile:
@@ -83,26 +79,15 @@ def _rows_at_once(file: pq.ParquetFile, group: int) -> int:
     return max(1, min(rows.ROWS_PER_BATCH, _BATCH_BYTES // a_row))
 
 
-def _check_first(infos: Sequence[FileInfo], files: Files, dataset: DatasetSettings) -> None:
+def _check_first(url: str, files: Files, dataset: DatasetSettings) -> None:
     """A wrong column is the user's mistake in every file alike: say so before an engine starts."""
     try:
-        with files.open(infos[0].url) as raw:
+        with files.open(url) as raw:
             file = _open(raw)
             schema, first = file.schema_arrow, next(_batches(file), None)
     except (ShardUnreadable, *_BROKEN):
         return
-    rows.layout(schema, dataset, infos[0].url, first=first)
-
-
-def _shard(info: FileInfo, files: Files) -> ShardRef:
-    return ShardRef(
-        id=shard_id(file_name(info.url).partition(".")[0], info.url),
-        url=info.url,
-        format=ParquetSource.format,
-        bytes=info.size,
-        samples=None if "://" in info.url else _samples(info.url, files),
-        version=info.version,
-    )
+    rows.layout(schema, dataset, url, first=first)
 
 
 def _samples(url: str, files: Files) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from curate.console.untrusted_text import one_line
 from curate.core.types import PassedOver
 
 Note = Callable[[str, str], None]
@@ -41,9 +42,22 @@ MENDS: Mapping[str, str] = {
 """What to do about a reason, where there is something."""
 
 
-def why_hidden(name: str) -> str:
-    """The reason for a name that begins with a dot."""
-    return MACOS_TWINS if name.startswith("._") else HIDDEN
+def is_twin(path: bytes) -> bool:
+    """Whether a path is of what macOS writes beside a file, or into archives."""
+    if b"._" not in path and b"__MACOSX/" not in path:
+        return False
+    return path.startswith(b"__MACOSX/") or b"/__MACOSX/" in path or path.rpartition(b"/")[2].startswith(b"._")
+
+
+def why_hidden(path: bytes) -> str:
+    """The reason for a path whose name begins with a dot, or that is a twin."""
+    return MACOS_TWINS if is_twin(path) else HIDDEN
+
+
+def in_words(reason: str, one: PassedOver) -> str:
+    """How many, the first, and what to do, in one line."""
+    mend = f"; {MENDS[reason]}" if reason in MENDS else ""
+    return one_line(f"{one.count} {reason}, first {one.first}") + mend
 
 
 def ignored(reason: str, name: str) -> None:

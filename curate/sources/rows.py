@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from curate.core.errors import InputError
 from curate.core.types import Failure, Sample, ShardRef, Status
-from curate.images.formats import looks_like_a_picture
+from curate.images.formats import BEGINNING, looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import MOST_BYTES, further_pictures, too_many_bytes
 from curate.sources.class_names import Features, features_of, with_names
@@ -47,8 +47,6 @@ _LOOKED_AT = 64
 """Texts of a column in its first rows, which tell what it holds."""
 
 _KEY_NAMES = ("key", "__key__")
-_BEGINNING = 32
-"""Bytes that tell a picture's format."""
 _TEXT_BEGINNING = 256
 _ENCODED = r"^\s*(?:[dD][aA][tT][aA]:|[A-Za-z0-9+/_-]{44})"
 """What a picture in base64 begins with, and few other texts do."""
@@ -241,7 +239,7 @@ def _image_of(value: pa.Scalar, part: str) -> Iterator[tuple[str, pa.Scalar | No
         yield part, value["bytes"] if value["bytes"].is_valid else None, path
 
 
-def _beginning(value: pa.Scalar, most: int = _BEGINNING) -> bytes:
+def _beginning(value: pa.Scalar, most: int = BEGINNING) -> bytes:
     return bytes(memoryview(value.as_buffer())[:most])
 
 

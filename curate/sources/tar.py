@@ -21,6 +21,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
+from curate.images.formats import BEGINNING
 from curate.sources.names import to_text
 from curate.sources.passed_over import RESERVED, SPARSE, SPECIAL, SYMBOLIC_LINKS, Note, ignored
 
@@ -28,9 +29,7 @@ BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, zstandard.Zs
 """What reading raises where the content of an archive is damaged."""
 
 _CHUNK = 2**20
-_LARGEST_HEADER = 2**24
-_HEAD = 32
-"""Bytes that tell a picture's format."""
+_LARGESTBEGINNINGER = 2**24
 # webdataset keeps names of this kind for itself.
 _RESERVED = re.compile(r"__[^/]*__($|/)")
 
@@ -162,7 +161,7 @@ class Archive:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of headers; fewer only at the end."""
-        if size > _LARGEST_HEADER:
+        if size > _LARGESTBEGINNINGER:
             raise tarfile.ReadError(f"damaged header: one of {size} bytes")
         return self._read(size)
 
@@ -177,7 +176,7 @@ class Archive:
         digest, head = hashlib.sha256(), b""
         start = self._position
         for chunk in self._chunks(size):
-            head = head or chunk[:_HEAD]
+            head = head or chunk[:BEGINNING]
             digest.update(chunk)
         _check_whole(self._position - start, size)
         return Digest(size, digest.hexdigest(), head)

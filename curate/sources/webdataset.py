@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from curate.core.errors import InputError, ShardUnreadable
+from curate.core.errors import ShardUnreadable
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
@@ -24,15 +24,14 @@ from curate.sources.base import (
     ShardBroken,
     further_pictures,
     is_named_as_picture,
-    shard_id,
     too_many_bytes,
 )
-from curate.sources.file_shards import version_of_file
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line
+from curate.sources.file_shards import shards_of_files, version_of_file
+from curate.sources.files import Files, one_line
 from curate.sources.kinds import by_beginning
-from curate.sources.meta import READ_BYTES, describe
+from curate.sources.meta import READ_BYTES, describe, too_long
 from curate.sources.names import to_text
-from curate.sources.passed_over import CUT, HIDDEN, KEY_COMES_BACK, MACOS_TWINS, NO_PICTURE, NUMBERED, Note, ignored
+from curate.sources.passed_over import CUT, KEY_COMES_BACK, NO_PICTURE, NUMBERED, Note, ignored, is_twin, why_hidden
 from curate.sources.tar import BROKEN, Archive, Body, Digest, Member, Unlinked, bare, members
 
 _KEY_AND_SUFFIX = re.compile(rb"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
@@ -60,20 +59,7 @@ class WebDatasetSource:
 
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`."""
-        try:
-            infos = Files(dataset.storage_options).infos(urls)
-        except STORAGE_ERRORS as error:
-            raise InputError(f"dataset.shards: {one_line(error)}") from error
-        return [
-            ShardRef(
-                id=shard_id(file_name(info.url).partition(".")[0], info.url),
-                url=info.url,
-                format=self.format,
-                bytes=info.size,
-                version=info.version,
-            )
-            for info in infos
-        ]
+        return shards_of_files(urls, dataset, self.format)
 
     def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
@@ -126,7 +112,7 @@ def _has_no_suffix(name: bytes) -> bool:
 
 def _split(name: bytes, dataset: DatasetSettings) -> tuple[bytes, bytes] | None:
     """A member's key and suffix; None for what macOS writes beside a file, and for a name that begins with a dot."""
-    if _is_twin(name):
+    if is_twin(name):
         return None
     match = (_KEY_AND_SUFFIX if dataset.suffix_from == "first_dot" else _KEY_AND_LAST_SUFFIX).fullmatch(name)
     if match:
@@ -168,7 +154,7 @@ def _groups(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> It
     try:
         for member in found:
             if (split := _split(member.name, dataset)) is None:
-                note(_why_hidden(member.name), to_text(member.name))
+                note(why_hidden(member.name), to_text(member.name))
                 continue
             key, suffix = split
             if _has_no_suffix(member.name) and not _is_picture(suffix, member.body):
@@ -187,16 +173,6 @@ def _groups(found: Iterable[Member], dataset: DatasetSettings, note: Note) -> It
         raise
     if group is not None:
         yield group
-
-
-def _is_twin(name: bytes) -> bool:
-    if b"._" not in name and b"__MACOSX/" not in name:
-        return False
-    return name.startswith(b"__MACOSX/") or b"/__MACOSX/" in name or name.rpartition(b"/")[2].startswith(b"._")
-
-
-def _why_hidden(name: bytes) -> str:
-    return MACOS_TWINS if _is_twin(name) else HIDDEN
 
 
 def _noted(groups: Iterable[_Group], note: Note) -> Iterator[_Group]:
@@ -281,15 +257,15 @@ def _left_out(group: _Group, judged: Sequence[bytes]) -> dict[str, object]:
     """What of the sidecar is not held."""
     others = {name: body for name, body in group.bodies.items() if name not in judged}
     sizes = {to_text(name): f"{body.size} bytes" for name, body in others.items() if isinstance(body, Digest)}
-    unread = {
-        to_text(name): f"{len(body)} bytes"
+    described = {
+        to_text(name): body
         for name, body in others.items()
-        if name.lower() in (b"txt", b"json") and isinstance(body, bytes) and len(body) > READ_BYTES
+        if name.lower() in (b"txt", b"json") and isinstance(body, bytes)
     }
     links = {
         to_text(name): f"link to {to_text(body.target)}" for name, body in others.items() if isinstance(body, Unlinked)
     }
-    found = sizes | unread | links
+    found = sizes | too_long(described) | links
     return {"members_left_out": found} if found else {}
 
 

@@ -13,20 +13,20 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from curate.core.errors import InputError
 from curate.core.types import Damage, Sample, ShardRef
+from curate.images.formats import BEGINNING
 from curate.settings.dataset import DatasetSettings
-from curate.sources.base import ShardBroken, shard_id
-from curate.sources.file_shards import version_of_file
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line
+from curate.sources.base import ShardBroken
+from curate.sources.file_shards import shards_of_files, version_of_file
+from curate.sources.files import Files, one_line
 from curate.sources.names import to_text
 from curate.sources.passed_over import (
     ENCRYPTED,
-    MACOS_TWINS,
     OTHER_COMPRESSION,
     SYMBOLIC_LINKS,
     Note,
     ignored,
+    is_twin,
     why_hidden,
 )
 from curate.sources.tar import Body, Digest, Member
@@ -34,10 +34,8 @@ from curate.sources.webdataset import held_bytes, samples_of
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OverflowError)
 _CHUNK = 2**20
-_HEAD = 32
 _READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
-_MACOS = "__MACOSX/"
 
 
 class ZipSource:
@@ -47,20 +45,7 @@ class ZipSource:
 
     def shards(self, urls: Sequence[str], dataset: DatasetSettings) -> list[ShardRef]:
         """See `Source`."""
-        try:
-            infos = Files(dataset.storage_options).infos(urls)
-        except STORAGE_ERRORS as error:
-            raise InputError(f"dataset.shards: {one_line(error)}") from error
-        return [
-            ShardRef(
-                id=shard_id(file_name(info.url).partition(".")[0], info.url),
-                url=info.url,
-                format=self.format,
-                bytes=info.size,
-                version=info.version,
-            )
-            for info in infos
-        ]
+        return shards_of_files(urls, dataset, self.format)
 
     def samples(self, shard: ShardRef, dataset: DatasetSettings, note: Note = ignored) -> Iterator[Sample]:
         """See `Source`."""
@@ -99,21 +84,20 @@ def _members(archive: zipfile.ZipFile, dataset: DatasetSettings, note: Note, *, 
     limit = held_bytes(dataset)
     for entry in entries:
         name = entry.filename.encode("utf-8", "surrogateescape")
-        reason = _passed_over(entry)
+        reason = _passed_over(entry, name)
         if entry.is_dir():
             continue
         if reason is not None:
             note(reason, to_text(name))
             continue
         looked_at = not bare or b"." not in name.rpartition(b"/")[2]
-        body = _body(archive, entry, _HEAD if bare else limit(name)) if looked_at else b""
+        body = _body(archive, entry, BEGINNING if bare else limit(name)) if looked_at else b""
         yield Member(name, body, entry.file_size)
 
 
-def _passed_over(entry: zipfile.ZipInfo) -> str | None:
-    base = entry.filename.rpartition("/")[2]
-    if entry.filename.startswith(_MACOS) or base.startswith("."):
-        return MACOS_TWINS if entry.filename.startswith(_MACOS) else why_hidden(base)
+def _passed_over(entry: zipfile.ZipInfo, name: bytes) -> str | None:
+    if is_twin(name) or name.rpartition(b"/")[2].startswith(b"."):
+        return why_hidden(name)
     if stat.S_ISLNK(entry.external_attr >> 16):
         return SYMBOLIC_LINKS
     if entry.flag_bits & _ENCRYPTED:
@@ -138,7 +122,7 @@ def _body(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> Body:
             while chunk := file.read(_CHUNK):
                 size += len(chunk)
                 digest.update(chunk)
-                held += chunk[: max(_HEAD, limit + 1) - len(held)]
+                held += chunk[: max(BEGINNING, limit + 1) - len(held)]
     except (zipfile.BadZipFile, zlib.error, EOFError):
         pass  # a picture that is cut off is told as one where it is decoded
-    return bytes(held) if size <= limit else Digest(size, digest.hexdigest(), bytes(held[:_HEAD]))
+    return bytes(held) if size <= limit else Digest(size, digest.hexdigest(), bytes(held[:BEGINNING]))

@@ -21,7 +21,7 @@ from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import PAIRS_UP_TO, Disagreement, disagreements
 from curate.runs.run_folder import Run
 from curate.runs.shard_failures import count_failures, read_failures
-from curate.sources.passed_over import MENDS, together
+from curate.sources.passed_over import in_words, together
 from curate.summary.example_rows import example_rows
 from curate.summary.examples import choose, pictures
 from curate.summary.next_steps import next_steps
@@ -205,9 +205,7 @@ def _unjudged(run: Run, found: Mapping[str, PassCounts], width: int) -> Iterator
 def _passed_over(found: Mapping[str, PassedOver], width: int) -> Iterator[Text]:
     """What in the sources is no part of any sample, or is not as it was meant to be."""
     for reason, one in found.items():
-        mend = f"; {MENDS[reason]}" if reason in MENDS else ""
-        said = one_line(f"{one.count} {reason}, first {one.first}") + mend
-        yield from layout.field("noticed", Text(said, style="yellow"), width, 3)
+        yield from layout.field("noticed", Text(in_words(reason, one), style="yellow"), width, 3)
 
 
 def _next(

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support.services import free_port, png
-from tests.support.waiting import HANG_SECONDS, wait_until
+from tests.support.services import free_port, png, until_ready
+from tests.support.waiting import HANG_SECONDS
 
 pytest.importorskip("diffusers", reason="diffusers is a dependency of development")
 
@@ -41,13 +40,7 @@ def service(port):
     given = (command + FAKE + str(port)).replace("python ", f"{sys.executable} ", 1)
     process = subprocess.Popen(given.split(), cwd=ROOT, stdout=subprocess.DEVNULL)
 
-    def ready():
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(ready, "the page's service is not ready", alive=process)
+    until_ready(process, f"http://127.0.0.1:{port}")
     yield
     process.terminate()
     assert process.wait(HANG_SECONDS) == 0

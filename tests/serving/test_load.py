@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 
-import httpx
 import psutil
 import pytest
 
@@ -16,8 +15,8 @@ from curate.engines.fake import FakeEngine
 from curate.engines.supervised import SupervisedEngine
 from tests.support.load import ask
 from tests.support.scale_of_trials import full_or_share
-from tests.support.services import data_url, free_port, png, serving
-from tests.support.waiting import HANG_SECONDS, wait_until
+from tests.support.services import data_url, free_port, png, serving, until_ready
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -35,18 +34,12 @@ def test_memory_is_flat_over_many_requests():
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
 
-    def ready():
-        try:
-            return httpx.get(f"{url}/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
     def held():
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         return sum(one.memory_info().rss for one in family)
 
     try:
-        wait_until(ready, "it is not ready", alive=process)
+        until_ready(process, url)
         first = REQUESTS // 3
         assert ask(f"{url}/v1/judge", request, range(first), 64).statuses == {200: first}
         before = held()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from curate.cli.program import main
-from tests.support.services import data_url, free_port, png
+from tests.support.services import data_url, free_port, png, until_ready
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 FAKE = ["engine=fake", "engine.workers=1"]
@@ -23,21 +23,11 @@ def start(*arguments, **streams):
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams)
 
 
-def until_ready(process, port):
-    def ready():
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(ready, "it is not ready", alive=process)
-
-
 @pytest.mark.slow
 def test_it_answers_logs_and_drains_at_a_signal():
     port = free_port()
     process = start(f"serve.port={port}", "+engine.args.latency=1.0", "policy=kids")
-    until_ready(process, port)
+    until_ready(process, f"http://127.0.0.1:{port}")
     image = png(1)
     body = json.dumps({"image": data_url(image)}).encode()
     with socket.create_connection(("127.0.0.1", port)) as asking:
@@ -62,7 +52,7 @@ def test_it_answers_logs_and_drains_at_a_signal():
 def test_it_ends_with_whoever_started_it():
     port = free_port()
     process = start(f"serve.port={port}", "serve.until_stdin_ends=true", stdin=subprocess.PIPE)
-    until_ready(process, port)
+    until_ready(process, f"http://127.0.0.1:{port}")
     process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0
 

@@ -21,7 +21,7 @@ from tests.support.engine_processes import engine_of
 from tests.support.jobs import curate
 from tests.support.load import ask as under_load
 from tests.support.scale_of_trials import full_or_share
-from tests.support.services import data_url, free_port
+from tests.support.services import data_url, free_port, until_ready
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.vllm
@@ -57,13 +57,7 @@ def service():
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}"
 
-    def ready():
-        try:
-            return httpx.get(f"{url}/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(ready, "the service is not ready", alive=process)
+    until_ready(process, url)
     yield Service(url, process.pid)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=HANG_SECONDS)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,19 @@ from curate.serving.answering import Service
 from curate.serving.server import make_service, serve_until_told
 from curate.settings.run import Settings
 from curate.settings.serve import ServeSettings
-from tests.support.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS, wait_until
+
+
+def until_ready(process: subprocess.Popen[Any], url: str) -> None:
+    """Wait until a service that runs as a program answers requests."""
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(ready, "the service is not ready", alive=process)
 
 
 @cache

@@ -16,7 +16,6 @@ from curate.cli.remarks import remarks
 from curate.console.output import say
 from curate.console.phases import phase
 from curate.console.terminal import duration, size
-from curate.console.untrusted_text import one_line
 from curate.core.errors import ExitCode, InputError
 from curate.costs.computed import ROW_BYTES, Computed, computed
 from curate.costs.gpu_bound import PEAK_SHARE
@@ -27,7 +26,7 @@ from curate.runs.plan import Plan, make_plan
 from curate.runs.run_folder import read_record
 from curate.settings.engine import EngineSettings
 from curate.settings.run import Settings
-from curate.sources.passed_over import MENDS, PassedOverLedger
+from curate.sources.passed_over import PassedOverLedger, in_words
 from curate.storage.factory import open_store
 
 SUMMARY = "list the shards and estimate time, GPU-hours and disk, without writing anything"
@@ -106,8 +105,7 @@ def _estimate(estimate: Estimate, engine: EngineSettings) -> Iterator[str]:
 
 def _passed_over(ledger: PassedOverLedger) -> Iterator[str]:
     for reason, one in ledger.found.items():
-        mend = f"; {MENDS[reason]}" if reason in MENDS else ""
-        yield f"noticed     {one.count} {reason}, first {one_line(one.first)}{mend}"
+        yield f"noticed     {in_words(reason, one)}"
 
 
 def _computed(bound: Computed, settings: Settings, plan: Plan, ledger: PassedOverLedger) -> Iterator[str]:
