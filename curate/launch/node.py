@@ -26,7 +26,7 @@ from curate.core.types import ShardRef
 from curate.engines.engine_folder import remove_abandoned
 from curate.launch.device_placement import Placement
 from curate.launch.engine_process import Assignment, serve
-from curate.processes.interruption import DRAIN, at_end, drains
+from curate.processes.interruption import DRAIN, STOP, at_end, drains
 from curate.processes.process_tree import kill_with_all_below
 from curate.processes.signals import blocked, how_it_ended
 from curate.runs.run_folder import Run
@@ -168,7 +168,7 @@ class Node:
             self._stop_all(Drained(EARLY_END))
         if self._told_to_stop.is_set():
             self._told_to_stop.clear()
-            self._pass_on(signal.SIGINT)
+            self._pass_on(STOP)
 
     def _in_flight(self) -> str | None:
         """What a signal lets finish; a process that still loads its model has nothing to finish."""

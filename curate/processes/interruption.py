@@ -26,6 +26,9 @@ from types import FrameType
 from typing import NamedTuple, NoReturn
 
 DRAIN = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOP = signal.SIGUSR2
+"""What a process sends its child for a second Ctrl-C, which cannot be told by order: two signals that wait for a busy
+process reach it lowest number first, and two of a kind as one."""
 GRACE_SECONDS = 2.0
 """What the main thread has for putting its things away."""
 
@@ -127,6 +130,7 @@ class _Listener(threading.Thread):
         super().__init__(name="signals", daemon=True)
         self.state = _State.UNDISTURBED
         self._is_child = is_child
+        self._told_to_stop = False
         self._turn = threading.Lock()
         self._leaving = threading.Lock()
         self._deadline: float | None = None
@@ -135,7 +139,7 @@ class _Listener(threading.Thread):
         self._arrivals, arriving = os.pipe()
         os.set_blocking(arriving, False)
         signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
-        for number in DRAIN:
+        for number in (*DRAIN, STOP) if is_child else DRAIN:
             signal.signal(number, _leave_it_to_the_listener)
         signal.signal(_WAKE, _interrupt)
         sys.unraisablehook = _once_more
@@ -144,9 +148,11 @@ class _Listener(threading.Thread):
     def run(self) -> None:
         while self._arrives():
             for number in os.read(self._arrivals, 64):
-                if number in DRAIN:
-                    with self._turn:
+                with self._turn:
+                    if number in DRAIN:
                         self._hear(signal.Signals(number))
+                    elif number == STOP:
+                        self._stop_child()
         self._be_gone()
 
     @contextmanager
@@ -199,6 +205,18 @@ class _Listener(threading.Thread):
     def _drain(self, drain: _Drain) -> None:
         self.state = _State.DRAINING
         drain.begin()
+        if self._told_to_stop:
+            drain.stop()
+
+    def _stop_child(self) -> None:
+        """Whatever was heard before: finish nothing, as soon as there is anything to stop."""
+        self._told_to_stop = True
+        if not _drains:
+            self.state = _State.WAITING
+        elif self.state is _State.DRAINING:
+            _drains[-1].stop()
+        else:
+            self._drain(_drains[-1])
 
     def _end(self, tell: Callable[[], object], *, drained: bool = False) -> None:
         # Imported while that is safe still: whom a KeyboardInterrupt takes out of an import may keep the lock on all.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from curate.processes.interruption import STOP
 from tests.support.jobs import annotation_files, command, curate, environment, fake_run, judged, rows, write_shards
 from tests.support.on_a_terminal import listens, on_a_terminal
 from tests.support.vllm_equality import compare
@@ -184,6 +185,35 @@ def test_a_forked_process_leaves_a_terminals_signals_to_its_parent():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
+@pytest.mark.parametrize("before", ["at once", "once it is heard"])
+def test_a_busy_child_is_stopped_whatever_order_signals_reach_it_in(before):
+    """Two that wait for it come lowest number first: a second Ctrl-C before the first one."""
+    script = (
+        "import time\n"
+        "from curate.processes.interruption import drains, listen\n"
+        "listen(is_child=True)\n"
+        "with drains(lambda: 'it', lambda: print('drain', flush=True), lambda: print('stop', flush=True)):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(3600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            if before == "at once":
+                process.send_signal(signal.SIGSTOP)
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(STOP)
+                process.send_signal(signal.SIGCONT)
+                assert process.stdout.readline() == "drain\n"
+            else:
+                process.send_signal(signal.SIGTERM)
+                assert process.stdout.readline() == "drain\n"
+                process.send_signal(STOP)
+            assert process.stdout.readline() == "stop\n"
+        finally:
+            process.kill()
 
 
 START, LOADING, JUDGING = "it obeys signals", "it loads the model", "it judges"
