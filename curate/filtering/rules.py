@@ -58,14 +58,15 @@ class Rules:
         """`rows` of the annotation schema with the columns `p_calibrated`, `split` and `reason`."""
         rows = rows.with_columns(calibrated_column(self._settings.calibration))
         if self._settings.calibration is None:
-            return self._decided(rows)
+            return self._decided(rows, share=pl.lit(1.0))
         swapped = {"p_unsafe": pl.col("p_calibrated"), _AS_JUDGED: pl.col("p_unsafe")}
-        return self._decided(rows.with_columns(**swapped)).with_columns(p_unsafe=_AS_JUDGED).drop(_AS_JUDGED)
+        decided = self._decided(rows.with_columns(**swapped), share=pl.col("p_unsafe") / pl.col(_AS_JUDGED))
+        return decided.with_columns(p_unsafe=_AS_JUDGED).drop(_AS_JUDGED)
 
-    def _decided(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+    def _decided(self, rows: pl.LazyFrame, share: pl.Expr) -> pl.LazyFrame:
         return (
             rows.with_columns(sidecar_field(name, kind) for name, kind in self.fields.items())
-            .with_columns(threshold_columns(self._settings))
+            .with_columns(threshold_columns(self._settings, share))
             .with_columns(self._split(), self._reason())
             .drop(*COLUMNS, *self.fields)
         )

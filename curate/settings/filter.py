@@ -31,7 +31,7 @@ class FilterSettings(Group):
     thresholds: Thresholds = Thresholds()
     """Cut-offs on p_unsafe in place of the model's own rating."""
     by_category: dict[str, Thresholds] = {}
-    """Cut-offs for single category codes."""
+    """Cut-offs for single category codes: for rows that name one and, with `model.category_scores`, for its score."""
     calibration: Annotated[Calibration | None, Shown(kind="a file's name, or null")] = None
     """A file that `evaluate` wrote, applied to p_unsafe before any rule sees it."""
     fields: dict[str, Literal["float", "int", "string", "bool"]] = {}
