@@ -41,6 +41,8 @@ class Decider:
     def __init__(self, settings: FilterSettings, policies: Iterable[Policy], passes: Sequence[str]) -> None:
         if settings.fields:
             raise InputError(f"filter.fields.{next(iter(settings.fields))}: pictures that are served have no sidecar")
+        if settings.overrides:
+            raise InputError("filter.overrides: are of a data set's pictures; leave them out where pictures are served")
         self._rules = compile_rules(settings, [code for policy in policies for code in policy.categories])
         strange = next((name for name in passes if name not in self._rules.splits or name == "failed"), None)
         if strange is not None:
