@@ -19,6 +19,7 @@ from curate.sources.file_shards import shards_of_files, version_of_file
 from curate.sources.files import Files, folder_of, one_line, unreadable
 from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
+from curate.sources.row_layout import layout
 
 _BROKEN = (pa.ArrowException, OSError, ValueError)
 _MAGIC = b"ARROW1"
@@ -111,7 +112,7 @@ def _check_first(url: str, dataset: DatasetSettings) -> None:
         with _opened(url, dataset) as raw:
             schema, batches = _read(raw)
             first = next(batches, None)
-            rows.layout(schema, dataset, url, first=first)
+            layout(schema, dataset, url, first=first)
     except InputError:
         raise
     except (ShardUnreadable, *_BROKEN):
