@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -110,13 +111,32 @@ def plain_value(value: pa.Scalar) -> pa.Scalar | None:
     return value if value is not None and value.is_valid else None
 
 
+def bytes_of(column: pa.Array) -> Callable[[int], memoryview | None]:
+    """By row, a value of a column of bytes or texts, where it lies; None for null.
+
+    `column[row]` would be a copy, and what it is turned into a second one.
+    """
+    kind = column.type
+    if pa.types.is_binary_view(kind) or pa.types.is_string_view(kind):
+        return lambda row: memoryview(value.as_buffer()) if (value := column[row]).is_valid else None
+    if len(column) == column.null_count:
+        return lambda row: None
+    is_valid = column.is_valid().to_pylist()
+    _, offsets, data = column.buffers()
+    number = np.dtype(np.int64 if pa.types.is_large_binary(kind) or pa.types.is_large_string(kind) else np.int32)
+    ends = np.frombuffer(offsets, number, len(column) + 1, column.offset * number.itemsize).tolist()
+    values = memoryview(b"" if data is None else data)
+    return lambda row: values[ends[row] : ends[row + 1]] if is_valid[row] else None
+
+
 def texts_of(column: pa.Array) -> Callable[[int], str]:
     """By row, a column's value as a key or name; "" for null.
 
     Strings that are not UTF-8 keep their bytes as `names` writes them.
     """
     if is_string(column.type) or is_binary(column.type):
-        return lambda row: to_text(bytes(value.as_buffer())) if (value := column[row]).is_valid else ""
+        values = bytes_of(column)
+        return lambda row: to_text(bytes(values(row) or b""))
     return lambda row: str(value.as_py()) if (value := column[row]).is_valid else ""
 
 
@@ -131,13 +151,8 @@ def text(scalar: pa.Scalar) -> str:
 
 def beginnings(column: pa.Array, most: int) -> list[bytes | None]:
     """The first bytes of a column's bytes or texts, at most so many of each; None for null."""
-    kind = column.type
-    if pa.types.is_binary_view(kind) or pa.types.is_string_view(kind):
-        return [bytes(memoryview(value.as_buffer())[:most]) if value.is_valid else None for value in column]
-    if is_string(kind):
-        column = column.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary())
-    found: list[bytes | None] = pc.binary_slice(column, 0, most).to_pylist()
-    return found
+    values = map(bytes_of(column), range(len(column)))
+    return [None if value is None else bytes(value[:most]) for value in values]
 
 
 def text_arrays(column: pa.Array) -> Iterator[pa.Array]:

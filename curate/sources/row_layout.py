@@ -30,7 +30,7 @@ class Layout:
     Attributes:
         certain: positions of columns whose every image and every binary value is a picture, whatever it looks like.
         possible: positions of further columns that may hold pictures, which their first bytes tell.
-        texts: of both, positions of those that hold texts.
+        texts: positions of possible ones that hold texts and no bytes.
         otherwise: position of the one whose value counts as the picture of a row that has none else; or None.
         chosen: whether only those in `certain` are judged.
         key: position of the column of keys; without one rows are numbered.
@@ -71,13 +71,13 @@ def layout(
         if name is not None and schema.names.count(name) > 1:
             raise InputError(f"{url}: two columns are called {name!r} (dataset.{option}); rename one")
     key = dataset.key or next((name for name in _KEY_NAMES if schema.names.count(name) == 1), None)
-    texts = frozenset(n for n, field in enumerate(schema) if holds_texts(field.type))
     if dataset.images is None:
         certain, otherwise = _image_columns(schema, url, first)
     else:
         certain, otherwise = tuple(_chosen_column(schema, name, url) for name in dataset.images), None
-    may_hold = (n for n, field in enumerate(schema) if holds_bytes(field.type) or n in texts)
+    may_hold = (n for n, field in enumerate(schema) if holds_bytes(field.type) or holds_texts(field.type))
     possible = tuple(n for n in may_hold if n not in certain)
+    texts = frozenset(n for n in possible if not holds_bytes(schema.field(n).type))
     in_full = dataset.row_names == "full"
     return Layout(
         certain,

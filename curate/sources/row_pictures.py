@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.images.formats import BEGINNING, looks_like_a_picture
 from curate.sources.arrow_types import (
     beginnings,
-    holds_bytes,
+    bytes_of,
     is_binary,
     is_image,
     is_list,
@@ -29,8 +28,6 @@ from curate.sources.arrow_types import (
 from curate.sources.row_layout import Layout
 from curate.sources.text_images import ENCODED_BEGINNING, PATH_NAMES, Fetch, TextImage, from_path, image_of, is_encoded
 
-_TEXTS = (pa.StringScalar, pa.LargeStringScalar, pa.StringViewScalar)
-
 
 class Picture(NamedTuple):
     """A picture as it stands in a row.
@@ -40,13 +37,15 @@ class Picture(NamedTuple):
         part: which of the row's pictures it is.
         value: its bytes, or the text that stands for them; None where there are none.
         path: what it is called, "" where nothing is said.
+        is_text: whether it is a text that stands for the bytes.
         judged: whether it is to be.
     """
 
     column: int
     part: str
-    value: pa.Scalar | None
+    value: memoryview | None
     path: str
+    is_text: bool
     judged: bool
 
     def read(self, fetch: Fetch | None) -> TextImage:
@@ -57,16 +56,17 @@ class Picture(NamedTuple):
         """
         if self.value is None:
             return from_path(self.path, fetch)
-        data = bytes(self.value.as_buffer())
-        return image_of(data, fetch) if isinstance(self.value, _TEXTS) else TextImage(data, self.path)
+        data = bytes(self.value)
+        return image_of(data, fetch) if self.is_text else TextImage(data, self.path)
 
 
 class Found(NamedTuple):
     """A picture in a value: `Picture` says what is what."""
 
     part: str
-    value: pa.Scalar | None
+    value: memoryview | None
     path: str = ""
+    is_text: bool = False
 
 
 _Finder = Callable[[int], Sequence[Found]]
@@ -84,29 +84,28 @@ class RowPictures:
     def __init__(self, batch: pa.RecordBatch, layout: Layout) -> None:
         self._names = batch.schema.names
         self._otherwise = layout.otherwise
-        self._last_resort = None if layout.otherwise is None else plain_column(batch.column(layout.otherwise))
+        self._last_resort = None if layout.otherwise is None else bytes_of(plain_column(batch.column(layout.otherwise)))
         self._finders: list[tuple[int, bool, _Finder]] = []
         for n in sorted((*layout.certain, *layout.possible)):
             certain = n in layout.certain
             column = batch.column(n)
-            if certain or n not in layout.texts or holds_bytes(column.type) or _holds_encoded(column):
+            if certain or n not in layout.texts or _holds_encoded(column):
                 finder = _finder(plain_column(column), self._names[n], certain=certain)
                 self._finders.append((n, certain or not layout.chosen, finder))
 
     def of(self, row: int) -> list[Picture]:
         """The pictures in a row, in the order of the columns."""
         found = [
-            Picture(n, part, value, path, judged)
+            Picture(n, part, value, path, is_text, judged)
             for n, judged, finder in self._finders
-            for part, value, path in finder(row)
+            for part, value, path, is_text in finder(row)
         ]
         return found or self._of_last_resort(row)
 
     def _of_last_resort(self, row: int) -> list[Picture]:
-        n, column = self._otherwise, self._last_resort
-        if n is None or column is None or not (value := column[row]).is_valid:
-            return []
-        return [Picture(n, self._names[n], value, "", True)]
+        n, bytes_in = self._otherwise, self._last_resort
+        value = None if bytes_in is None else bytes_in(row)
+        return [] if n is None or value is None else [Picture(n, self._names[n], value, "", False, True)]
 
 
 def _finder(column: pa.Array, name: str, *, certain: bool) -> _Finder:
@@ -118,23 +117,28 @@ def _finder(column: pa.Array, name: str, *, certain: bool) -> _Finder:
 
 
 def _finder_of_images(column: pa.Array, name: str) -> _Finder:
-    images = pc.struct_field(column, [column.type.get_field_index("bytes")])
+    fields = column.flatten()
+    bytes_in = bytes_of(fields[column.type.get_field_index("bytes")])
     place = column.type.get_field_index("path")
-    path_of = None if place < 0 else texts_of(pc.struct_field(column, [place]))
+    path_of = None if place < 0 else texts_of(fields[place])
 
     def found(row: int) -> Sequence[Found]:
-        image = images[row]
+        image = bytes_in(row)
         path = "" if path_of is None else path_of(row)
-        return (Found(name, image if image.is_valid else None, path),) if image.is_valid or path else ()
+        return () if image is None and not path else (Found(name, image, path),)
 
     return found
 
 
 def _finder_of_bytes(column: pa.Array, name: str, *, certain: bool) -> _Finder:
-    if certain:
-        return lambda row: (Found(name, value),) if (value := column[row]).is_valid else ()
-    looks = [start is not None and looks_like_a_picture(start) for start in beginnings(column, BEGINNING)]
-    return lambda row: (Found(name, column[row]),) if looks[row] else ()
+    bytes_in = bytes_of(column)
+
+    def found(row: int) -> Sequence[Found]:
+        value = bytes_in(row)
+        is_one = value is not None and (certain or looks_like_a_picture(bytes(value[:BEGINNING])))
+        return (Found(name, value),) if is_one else ()
+
+    return found
 
 
 def _holds_encoded(column: pa.Array) -> bool:
@@ -156,8 +160,9 @@ def pictures_in(scalar: pa.Scalar, part: str, *, certain: bool) -> Iterator[Foun
         return
     kind = value.type
     if is_binary(kind) or is_string(kind):
-        if _is_picture(value, certain=certain):
-            yield Found(part, value)
+        inside = memoryview(value.as_buffer())
+        if _is_picture(inside, is_text=is_string(kind), certain=certain):
+            yield Found(part, inside, is_text=is_string(kind))
     elif is_image(kind):
         yield from _image_of(value, part)
     elif pa.types.is_struct(kind):
@@ -180,18 +185,15 @@ def _in_struct(value: pa.Scalar, part: str, *, certain: bool) -> Iterator[Found]
         yield from pictures_in(value[name], part if its_own else f"{part}.{name}", certain=its_own)
 
 
-def _is_picture(value: pa.Scalar, *, certain: bool) -> bool:
-    if is_binary(value.type):
-        return certain or looks_like_a_picture(_beginning(value, BEGINNING))
-    beginning = _beginning(value, ENCODED_BEGINNING)
+def _is_picture(value: memoryview, *, is_text: bool, certain: bool) -> bool:
+    if not is_text:
+        return certain or looks_like_a_picture(bytes(value[:BEGINNING]))
+    beginning = bytes(value[:ENCODED_BEGINNING])
     return bool(certain and beginning) or is_encoded(beginning)
 
 
 def _image_of(value: pa.Scalar, part: str) -> Iterator[Found]:
     path = text(value["path"]) if value.type.get_field_index("path") >= 0 else ""
-    if value["bytes"].is_valid or path:
-        yield Found(part, value["bytes"] if value["bytes"].is_valid else None, path)
-
-
-def _beginning(value: pa.Scalar, most: int) -> bytes:
-    return bytes(memoryview(value.as_buffer())[:most])
+    image = value["bytes"]
+    if image.is_valid or path:
+        yield Found(part, memoryview(image.as_buffer()) if image.is_valid else None, path)

@@ -63,8 +63,7 @@ class TextImage:
 def is_encoded(text: bytes) -> bool:
     """Whether a text begins like a picture in base64, or is a `data:` URL of one."""
     start = text[:ENCODED_BEGINNING].lstrip(_BLANKS)
-    described = _DATA_URL.match(start)
-    if described:
+    if start[:5].lower() == b"data:" and (described := _DATA_URL.match(start)):
         return described[1].lower().startswith(b"image/")
     return _ENCODED.match(start) is not None and looks_like_a_picture(_decoded(start[:_HEAD]) or b"")
 

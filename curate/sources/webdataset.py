@@ -256,6 +256,8 @@ def _sidecar(group: _Group, image: bytes | None) -> dict[str, bytes]:
 def _left_out(group: _Group, judged: Sequence[bytes]) -> dict[str, object]:
     """What of the sidecar is not held."""
     others = {name: body for name, body in group.bodies.items() if name not in judged}
+    if all(isinstance(body, bytes) and len(body) <= READ_BYTES for body in others.values()):
+        return {}
     sizes = {to_text(name): f"{body.size} bytes" for name, body in others.items() if isinstance(body, Digest)}
     described = {
         to_text(name): body

@@ -12,10 +12,10 @@ from curate.sources import rows
 from curate.sources.arrow_types import plain_column
 from curate.sources.row_columns import RowColumns, columns
 from curate.sources.row_layout import layout
-from curate.sources.row_pictures import RowPictures, pictures_in
+from curate.sources.row_pictures import Found, RowPictures, pictures_in
 from curate.sources.text_images import image_of, is_encoded
 from tests.support import arrow_tables
-from tests.support.arrow_tables import PICTURES, batches, leaves
+from tests.support.arrow_tables import ENCODED, PICTURES, batches, leaves
 from tests.support.source_cases import dataset, picture
 
 SHARD = ShardRef(id="s", url="s.arrow", format="arrow")
@@ -51,7 +51,7 @@ def test_columns_hold_the_pictures_that_their_values_hold(column: pa.Array) -> N
         pictures = RowPictures(batch, found)
         for row in range(len(column)):
             wanted = list(pictures_in(plain_column(column)[row], "a", certain=certain))
-            assert [(p.part, p.value, p.path) for p in pictures.of(row)] == [tuple(one) for one in wanted]
+            assert [Found(p.part, p.value, p.path, p.is_text) for p in pictures.of(row)] == wanted
 
 
 @ROWS
@@ -117,6 +117,12 @@ def test_maps_beside_the_image_are_meta_like_others(chosen) -> None:
     found = read([pa.record_batch({"image": [picture(1), picture(2)], "tags": tags})], image=chosen)
     assert [sample.image for sample in found] == [picture(1), picture(2)]
     assert [sample.meta for sample in found] == [{"tags": [["source", "web"]]}, {"tags": None}]
+
+
+def test_pictures_in_base64_are_told_by_their_length_in_maps_too() -> None:
+    tags = pa.array([[("thumb", ENCODED[0])]], pa.map_(pa.string(), pa.string()))
+    batch = pa.record_batch({"image": [picture(1)], "tags": tags})
+    assert read([batch])[0].meta == {"tags": [["thumb", f"<{len(ENCODED[0])} characters>"]]}
 
 
 @pytest.mark.parametrize("kind", [pa.dictionary(pa.int8(), pa.binary()), pa.binary()])
