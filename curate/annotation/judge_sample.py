@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,7 +76,14 @@ async def _ask_all(
         prompt_tokens=_sum(row.prompt_tokens for row in rows),
         cached_tokens=_sum(row.cached_tokens for row in rows),
         output_tokens=_sum(row.output_tokens for row in rows),
+        category_scores=rows[strictest].category_scores and _highest(row.category_scores for row in rows),
     )
+
+
+def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
+    """By category, over the frames that have any: what is there in one frame is there."""
+    known = [one for one in scores if one is not None]
+    return {code: max(one.get(code, 0.0) for one in known) for code in known[0]} if known else None
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:
@@ -118,6 +125,7 @@ async def _ask(
         rationale=verdict.rationale,
         p_unsafe=answer.p_unsafe,
         label_mass=answer.label_mass,
+        category_scores=answer.category_scores,
     )
 
 

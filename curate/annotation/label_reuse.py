@@ -20,10 +20,10 @@ from curate.core.errors import InputError
 from curate.core.secrets import masked_url
 from curate.core.types import Annotation, Status
 from curate.engines.dtype import AUTO, dtype_of_auto
+from curate.runs.annotation_table import from_table
 from curate.runs.commits import Commit, read_commits
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.fingerprint import CHOICES, Fingerprint, later_parts
-from curate.runs.journal import from_table
 from curate.runs.run_folder import Run, load_run
 from curate.settings.run import Settings
 from curate.storage.factory import open_store

@@ -27,7 +27,7 @@ from curate.judges.prompts import policy_hash
 from curate.judges.row_policies import FOLDER as POLICIES
 from curate.judges.tuned_policies import untuned
 from curate.policies.policy import BY_ROW, Policy
-from curate.runs.annotation_table import SCHEMA
+from curate.runs.annotation_table import SCHEMA, SCORES
 from curate.runs.commits import Commit
 from curate.runs.compaction.index import Index, is_of, read_indexes
 from curate.settings.dataset import DatasetSettings
@@ -36,7 +36,10 @@ from curate.settings.model import ModelSettings
 from curate.sources.passed_over import MENDS, together
 from curate.storage.store import Store
 
-_NUMBERS = pa.list_(pa.int32())
+_LISTS = {
+    pa.list_(pa.int32()): "int32",
+    SCORES: [{"name": "category", "dtype": "string"}, {"name": "score", "dtype": "float32"}],
+}
 _KINDS = {pa.string(): "string", pa.int64(): "int64", pa.int32(): "int32", pa.float32(): "float32"}
 
 _FENCE = "---\n"
@@ -153,8 +156,8 @@ def _tar_card(split: str, result: FilterResult, facts: Mapping[str, Any]) -> str
 def _annotation_configs(store: Store, commits: Commits) -> Iterator[tuple[dict[str, Any], list[Any] | None]]:
     """One configuration for all rows, and where there are several policies one for each."""
     features = [
-        {"name": field.name, "list": "int32"}
-        if field.type == _NUMBERS
+        {"name": field.name, "list": _LISTS[field.type]}
+        if field.type in _LISTS
         else {"name": field.name, "dtype": _KINDS[field.type]}
         for field in SCHEMA
     ]

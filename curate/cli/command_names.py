@@ -14,6 +14,7 @@ NAMES = (
     "compact",
     "submit",
     "evaluate",
+    "review",
     "tune",
     "policy",
     "settings",

@@ -117,6 +117,7 @@ class Question:
         rationale: "all", "unsafe" or "none".
         rationale_above: with "unsafe", a Safe answer whose p_unsafe lies above this has a rationale too.
         rationale_chars: upper bound of a rationale, in characters.
+        category_scores: whether the scores of all violable categories are wanted.
     """
 
     policy: str
@@ -126,6 +127,7 @@ class Question:
     rationale: str = "all"
     rationale_above: float | None = None
     rationale_chars: int = 600
+    category_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,8 @@ class Answer:
         text: the whole answer, prefill included, as the model was trained to lay it out.
         p_unsafe: p(Unsafe) / (p(Unsafe) + p(Safe)) at the rating; None where the engine cannot tell.
         label_mass: p(Unsafe) + p(Safe) under the whole vocabulary; None where a grammar hides it.
+        category_scores: p_unsafe x P(category | Unsafe) by code, of the violable categories; they add up to p_unsafe.
+            None unless the question wants them.
         prompt_tokens, cached_tokens, output_tokens: as the engine counted them, over all its passes.
         score_seconds, continue_seconds: time in its passes; 0 where an engine has none or cannot tell.
     """
@@ -159,6 +163,7 @@ class Answer:
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
+    category_scores: Mapping[str, float] | None = None
     score_seconds: float = field(default=0.0, compare=False)
     continue_seconds: float = field(default=0.0, compare=False)
 
@@ -190,6 +195,7 @@ class Annotation:
     rationale: str | None = None
     p_unsafe: float | None = None
     label_mass: float | None = None
+    category_scores: Mapping[str, float] | None = None
     detail: str | None = None
     frames: tuple[int, ...] | None = None
     width: int | None = None

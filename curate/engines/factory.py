@@ -33,6 +33,10 @@ def check_engine(model: ModelSettings, engine: EngineSettings) -> None:
             "model.layout=policy_first: where the picture stands is up to a server's own chat template, and most put "
             "it first whatever they are sent; use engine=vllm, or a model that reads the image first"
         )
+    if engine.name == "server" and model.category_scores:
+        raise InputError(
+            "model.category_scores=true: a server tells probabilities only of what it answers; use engine=vllm"
+        )
 
 
 def _vllm(model: ModelSettings, engine: EngineSettings) -> Engine:

@@ -167,7 +167,18 @@ def _answer(payload: Payload, question: Question, fault: Fault | None) -> Answer
         prompt_tokens=payload.prompt_tokens or 0,
         cached_tokens=0,
         output_tokens=len(text.split()),
+        category_scores=_category_scores(seed, p_unsafe, question) if question.category_scores else None,
     )
+
+
+def _category_scores(seed: bytes, p_unsafe: float, question: Question) -> dict[str, float]:
+    """Drawn like the rest; the category that an Unsafe answer names has the highest."""
+    codes = [category.partition(": ")[0] for category in question.violable]
+    weights = [_fraction(hashlib.sha256(seed + code.encode()).digest()[:8]) ** 4 + 1e-6 for code in codes]
+    if codes:
+        named, highest = _drawn(seed, len(codes)), weights.index(max(weights))
+        weights[named], weights[highest] = weights[highest], weights[named]
+    return {code: p_unsafe * weight / sum(weights) for code, weight in zip(codes, weights, strict=True)}
 
 
 def _p_unsafe(seed: bytes, question: Question) -> float:
@@ -180,7 +191,7 @@ def _p_unsafe(seed: bytes, question: Question) -> float:
 def _fields(seed: bytes, p_unsafe: float, question: Question, fault: Fault | None) -> dict[str, str]:
     unsafe = p_unsafe > 0.5
     categories = question.violable if unsafe else question.categories
-    category = categories[int.from_bytes(seed[16:24]) % len(categories)]
+    category = categories[_drawn(seed, len(categories))]
     fields = {
         "rating": "Unsafe" if unsafe else "Safe",
         "category": "X: of no policy" if fault == "invalid" else category,
@@ -188,6 +199,10 @@ def _fields(seed: bytes, p_unsafe: float, question: Question, fault: Fault | Non
     if _has_rationale(p_unsafe, question):
         fields["rationale"] = f"Drawn from the hash {seed.hex()[:12]}."[: question.rationale_chars]
     return fields
+
+
+def _drawn(seed: bytes, categories: int) -> int:
+    return int.from_bytes(seed[16:24]) % categories
 
 
 def _has_rationale(p_unsafe: float, question: Question) -> bool:

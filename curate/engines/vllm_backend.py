@@ -196,7 +196,7 @@ class VllmBackend:
             completion = await self._submit(prompt, behind, params, FIRST_PASS)
             if all(token in completion.logprobs for token in candidates):
                 return completion
-        raise RequestRejected(f"vLLM left the log-probabilities of the ratings out {TRIES} times")
+        raise RequestRejected(f"vLLM left the log-probabilities that it was asked for out {TRIES} times")
 
     async def complete(self, prompt: Prompt, behind: Sequence[int], regex: str, max_tokens: int) -> Completion:
         """Text behind prompt and `behind` that `regex` allows."""

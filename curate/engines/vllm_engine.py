@@ -3,6 +3,9 @@
 A grammar's mask would hide what the model thinks of the two labels, so that the first pass asks for one token without
 any. It also tells whether a Safe answer needs a rationale, before one is written. The second pass repeats the prompt
 with the rating behind it: its blocks are still cached, so that neither image nor policy is computed again.
+
+Where scores of all categories are wanted, a pass between the two looks at the tokens in which the categories differ
+behind "Unsafe", whatever the rating is: most policies' codes differ in one.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +24,7 @@ from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, Renderer, RendererFactory
 from curate.engines.engine_folder import EngineFolder
 from curate.engines.redirected_output import output_to, reason_in
-from curate.engines.scoring import Score, Tokens, beginnings, followers, score
+from curate.engines.scoring import Label, Tokens, beginnings, followers, forks, score, shares
 from curate.engines.shared_picture import unpacked
 from curate.engines.vllm_args import engine_args, environment
 from curate.judges.checkpoints import resolve_model_path
@@ -30,6 +34,7 @@ from curate.judges.verdicts import (
     close_answer,
     continuation_regex,
     has_rationale,
+    json_text,
     max_answer_tokens,
     possible_ratings,
 )
@@ -40,6 +45,10 @@ from curate.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     from curate.engines.vllm_backend import Completion, VllmBackend
+
+
+_REMEMBERED = 1024
+"""Policies whose categories' tokens are: rows may bring their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,7 @@ class VllmEngine:
         self._last_sign = 0.0
         self._labels: dict[Rating, Tokens] = {}
         self._suffixes: dict[Rating, Tokens] = {}
+        self._categories = lru_cache(_REMEMBERED)(self._tokens_of)
 
     def renderer_factory(self) -> RendererFactory:
         """See `Engine`."""
@@ -141,37 +151,37 @@ class VllmEngine:
         return work.result()
 
     async def _judge(self, backend: VllmBackend, prompt: Mapping[str, Any], question: Question) -> Answer:
-        passes: list[Completion] = []
+        asking = _Asking(backend, prompt, self._note_sign)
         started = time.perf_counter()
-        scored = await self._score(backend, prompt, passes)
+        scored = score(self._labels, await asking.logprobs((), self._labels, beginnings(self._labels)))
+        scores = await self._category_scores(asking, question, scored.p_unsafe) if question.category_scores else None
         scored_at = time.perf_counter()
         possible = possible_ratings(question)
         rating = scored.rating if scored.rating in possible else possible[0]
-        behind = [*self._labels[rating], *self._suffixes[rating]]
         regex = continuation_regex(question, rating, has_rationale(question, rating, scored.p_unsafe))
-        rest = await backend.complete(prompt, behind, regex, max_answer_tokens(question))
-        self._note(passes, rest)
+        rest = await asking.complete(self._behind_rating(rating), regex, max_answer_tokens(question))
         return Answer(
-            text=close_answer(f"{ANSWER_PREFIX}{rating}{RATING_SUFFIX}{rest.text}"),
+            text=close_answer(f"{ANSWER_PREFIX}{rating}{RATING_SUFFIX}{rest}"),
             p_unsafe=scored.p_unsafe,
             label_mass=scored.label_mass,
-            prompt_tokens=sum(p.prompt_tokens for p in passes),
-            cached_tokens=sum(p.cached_tokens for p in passes),
-            output_tokens=sum(p.output_tokens for p in passes),
+            category_scores=scores,
+            prompt_tokens=sum(p.prompt_tokens for p in asking.passes),
+            cached_tokens=sum(p.cached_tokens for p in asking.passes),
+            output_tokens=sum(p.output_tokens for p in asking.passes),
             score_seconds=scored_at - started,
             continue_seconds=time.perf_counter() - scored_at,
         )
 
-    async def _score(self, backend: VllmBackend, prompt: Mapping[str, Any], passes: list[Completion]) -> Score:
-        """One request for labels of one token each; one more for each further beginning of longer labels."""
-        logprobs: dict[Tokens, Mapping[int, float]] = {}
-        for beginning in beginnings(self._labels):
-            self._note(passes, await backend.next_token(prompt, beginning, followers(self._labels, beginning)))
-            logprobs[beginning] = passes[-1].logprobs
-        return score(self._labels, logprobs)
+    async def _category_scores(self, asking: _Asking, question: Question, p_unsafe: float) -> dict[str, float]:
+        """One request for codes that differ in one token, and none for a single code."""
+        labels = self._categories(question.violable)
+        logprobs = await asking.logprobs(self._behind_rating(Rating.UNSAFE), labels, forks(labels))
+        return {code: p_unsafe * share for code, share in shares(labels, logprobs).items()}
 
-    def _note(self, passes: list[Completion], completion: Completion) -> None:
-        passes.append(completion)
+    def _behind_rating(self, rating: Rating) -> Tokens:
+        return (*self._labels[rating], *self._suffixes[rating])
+
+    def _note_sign(self) -> None:
         self._last_sign = asyncio.get_running_loop().time()
 
     def _load(self, folder: EngineFolder) -> VllmBackend:
@@ -190,6 +200,11 @@ class VllmEngine:
                 raise EngineDead(f"vLLM's engine process died while it loaded {self._path}") from error
             raise InputError(f"model: vLLM cannot load {self._path}: {reason}") from error
 
+    def _tokens_of(self, categories: tuple[str, ...]) -> dict[str, Tokens]:
+        """By code; with the quote behind it no category is another's beginning."""
+        before = f"{ANSWER_PREFIX}{Rating.UNSAFE}{RATING_SUFFIX}"
+        return {c.partition(": ")[0]: self._behind(before, json_text(c) + '"') for c in categories}
+
     def _behind(self, text: str, more: str) -> Tokens:
         """Tokens of `more` where it stands behind `text`."""
         assert self._backend is not None
@@ -197,3 +212,32 @@ class VllmEngine:
         if both[: len(before)] != before:
             raise InputError(f"model.path: the tokenizer of {self._path} has no border before {more!r} in an answer")
         return tuple(both[len(before) :])
+
+
+class _Asking:
+    """The requests about one picture under one question, and what they brought; each is a sign of life."""
+
+    def __init__(self, backend: VllmBackend, prompt: Mapping[str, Any], note_sign: Callable[[], None]) -> None:
+        self.passes: list[Completion] = []
+        self._backend = backend
+        self._prompt = prompt
+        self._note_sign = note_sign
+
+    async def logprobs(
+        self, behind: Tokens, labels: Mapping[Label, Tokens], places: Sequence[Tokens]
+    ) -> dict[Tokens, Mapping[int, float]]:
+        """What may follow each of `places` in `labels`, which stand behind the prompt and `behind`; a request each."""
+        found = {}
+        for place in places:
+            next_one = await self._backend.next_token(self._prompt, (*behind, *place), followers(labels, place))
+            found[place] = self._noted(next_one).logprobs
+        return found
+
+    async def complete(self, behind: Tokens, regex: str, max_tokens: int) -> str:
+        """Text behind the prompt and `behind` that `regex` allows."""
+        return self._noted(await self._backend.complete(self._prompt, behind, regex, max_tokens)).text
+
+    def _noted(self, completion: Completion) -> Completion:
+        self.passes.append(completion)
+        self._note_sign()
+        return completion

@@ -12,6 +12,7 @@ Law: what is missing or not labelled counts as wrong; a score comes with its int
 | outcomes | gold rows joined with what was predicted; nothing is dropped |
 | metrics, intervals, breakdowns | scores, their bootstrap intervals, the same by category, split and policy |
 | ranking, reliability, fit_calibration | areas and curves, calibration error, a fitted calibration |
+| category_ranking | what scores of categories bring |
 | thresholds | operating points, written as filter rules |
 | compare, prevalence | paired differences; how much of an unlabelled set is unsafe |
 | assess, document, report_md, plots | all of it together, as JSON, Markdown and PNG |

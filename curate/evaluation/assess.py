@@ -11,6 +11,7 @@ import polars as pl
 from curate.core.calibration import Calibration, Method
 from curate.core.errors import InputError
 from curate.evaluation.breakdowns import GROUPINGS, Summary, breakdown, summarise
+from curate.evaluation.category_ranking import CategoryRanking, category_rankings
 from curate.evaluation.fit_calibration import calibrated, cross_validated_errors, fit_calibration
 from curate.evaluation.intervals import Interval
 from curate.evaluation.origin import Origin
@@ -67,6 +68,7 @@ class Assessment:
         points: None unless a recall or costs were asked for.
         prevalence: None unless there is an unlabelled set.
         origin: whose predictions these are; None where nobody knows.
+        categories: what scores of categories bring; empty where there are none.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Assessment:
     points: Points | None
     prevalence: Prevalence | None
     origin: Origin | None = None
+    categories: tuple[CategoryRanking, ...] = ()
 
 
 def assess(
@@ -120,6 +123,7 @@ def assess(
         points=None if target is None else _points(outcomes, target, fitted),
         prevalence=None if unlabelled is None else estimate_prevalence(outcomes, unlabelled),
         origin=origin,
+        categories=category_rankings(outcomes),
     )
 
 

@@ -35,6 +35,7 @@ def _assessment(assessment: Assessment) -> dict[str, object]:
         "invalid": dict(outcomes.reasons),
         **assessment.summary.to_json(),
         "ranking": {**assessment.areas, "intervals": _lists(assessment.area_intervals)},
+        "category_ranking": [asdict(one) for one in assessment.categories],
         "calibration": assessment.reliability and _reliability(assessment.reliability),
         "operating_points": assessment.points and _points(assessment.points),
         "prevalence": assessment.prevalence and asdict(assessment.prevalence),

@@ -64,7 +64,7 @@ def choose_columns(names: Sequence[str], aliases: Aliases, required: Sequence[st
     return chosen
 
 
-def with_columns_of(frame: pl.DataFrame, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+def with_columns_of(frame: pl.DataFrame, schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
     """`frame` with exactly the columns of `schema`, cast; absent ones are null."""
     present = [
         pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)

@@ -48,10 +48,29 @@ def _fit_platt(p: Floats, unsafe: Bools) -> Calibration:
 
 
 def calibrated(outcomes: Outcomes, calibration: Calibration) -> Outcomes:
-    """`outcomes` with p_unsafe calibrated, rounded to what `filter` holds thresholds against."""
-    p = calibration(outcomes.p_unsafe).astype(np.float32).astype(np.float64)
-    column = pl.Series("p_unsafe", p, dtype=pl.Float64).fill_nan(None)
-    return replace(outcomes, rows=outcomes.rows.with_columns(column))
+    """`outcomes` with p_unsafe calibrated, rounded to what `filter` holds thresholds against.
+
+    Scores of categories keep their share of it, as in `curate.filtering.thresholds`.
+    """
+    judged = outcomes.p_unsafe
+    p = calibration(judged).astype(np.float32).astype(np.float64)
+    scores = [
+        row and [{**one, "score": _share(one["score"], before, after)} for one in row]
+        for row, before, after in zip(outcomes.rows["category_scores"].to_list(), judged, p, strict=True)
+    ]
+    return replace(
+        outcomes,
+        rows=outcomes.rows.with_columns(
+            pl.Series("p_unsafe", p, dtype=pl.Float64).fill_nan(None),
+            pl.Series("category_scores", scores, dtype=outcomes.rows.schema["category_scores"]),
+        ),
+    )
+
+
+def _share(score: float, before: float, after: float) -> float:
+    """In float32 throughout, as `filter` computes it."""
+    whole = np.float32(after)
+    return float(np.float32(score) * (whole / np.float32(before)) if np.float32(before) else whole)
 
 
 def cross_validated_errors(p: Floats, unsafe: Bools, method: Method) -> dict[str, float] | None:

@@ -7,8 +7,9 @@ granted. So no answer is ever better than no answer, and what does not parse can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from curate.core.errors import InputError
 from curate.evaluation.gold import Gold
+from curate.evaluation.predictions import SCORES
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -26,8 +28,8 @@ class Outcomes:
     """One entry for each gold row, in gold order.
 
     Attributes:
-        rows: the gold rows, with `predicted`, `predicted_category`, `p_unsafe` (null unless valid) and `invalid`
-            (null, or why the prediction counts as wrong).
+        rows: the gold rows, with `predicted`, `predicted_category`, `p_unsafe`, `category_scores` (null unless valid)
+            and `invalid` (null, or why the prediction counts as wrong).
         joined_on: the columns that gold and predictions were joined on.
         unused: how many predictions belong to no gold row.
     """
@@ -65,6 +67,11 @@ class Outcomes:
         """p(Unsafe) of each row, shape (n,); NaN where there is none."""
         return self.rows["p_unsafe"].to_numpy().astype(np.float64)
 
+    def category_score(self, code: str) -> Floats:
+        """The score of a category, shape (n,); 0 where others alone have one, NaN where a row has none at all."""
+        rows = self.rows["category_scores"].to_list()
+        return np.array([np.nan if row is None else _score_in(row, code) for row in rows], dtype=np.float64)
+
     @property
     def reasons(self) -> Mapping[str, int]:
         """How many predictions are invalid, by reason."""
@@ -91,7 +98,9 @@ def join(gold: Gold, predictions: pl.DataFrame, *, by_policy: bool = True) -> Ou
     single = predictions.filter(~pl.struct(on).is_duplicated())
     repeated = predictions.filter(pl.struct(on).is_duplicated()).unique(on).with_columns(_no_label("duplicate"))
     answers = pl.concat([single, repeated]).rename({"rating": "predicted", "category": "predicted_category"})
-    answers = answers.select(*on, "predicted", "predicted_category", "p_unsafe", "invalid", found=True)
+    answers = answers.select(
+        *on, "predicted", "predicted_category", "p_unsafe", "category_scores", "invalid", found=True
+    )
     rows = gold.rows.join(answers, on=on, how="left", maintain_order="left", nulls_equal=True)
     if not rows["found"].any():
         raise InputError(_nothing_matches(gold, predictions, on))
@@ -121,6 +130,7 @@ def _no_label(reason: str) -> list[pl.Expr]:
         pl.lit(None, dtype=pl.String).alias("rating"),
         pl.lit(None, dtype=pl.String).alias("category"),
         pl.lit(None, dtype=pl.Float64).alias("p_unsafe"),
+        pl.lit(None, dtype=SCORES).alias("category_scores"),
         pl.lit(reason).alias("invalid"),
     ]
 
@@ -135,3 +145,7 @@ def _nothing_matches(gold: Gold, predictions: pl.DataFrame, on: list[str]) -> st
 
 def _bools(column: pl.Series) -> Bools:
     return column.to_numpy().astype(np.bool_)
+
+
+def _score_in(scores: Sequence[Mapping[str, Any]], code: str) -> float:
+    return float(next((one["score"] for one in scores if one["category"] == code), 0.0))

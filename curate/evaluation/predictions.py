@@ -22,16 +22,21 @@ ALIASES = {
     "rating": ("rating", "assessment", "decision"),
     "category": ("category", "image-category", "image_category"),
     "p_unsafe": ("p_unsafe",),
+    "category_scores": ("category_scores",),
     "policy": ("policy",),
 }
 """Column names by ours."""
 
-SCHEMA = {
+SCORES = pl.List(pl.Struct({"category": pl.String, "score": pl.Float32}))
+"""Type of `category_scores` in annotations."""
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.String,
     "policy": pl.String,
     "rating": pl.String,
     "category": pl.String,
     "p_unsafe": pl.Float64,
+    "category_scores": SCORES,
     "invalid": pl.String,
 }
 """`invalid` says why a row is no label: its status, "unrecognised_rating", or null for a label."""
@@ -83,7 +88,9 @@ def _read_shard(files: AnnotationFiles, commit: Commit) -> pl.DataFrame:
 
 
 def _normalised(raw: pl.DataFrame, place: str) -> pl.DataFrame:
-    text = [pl.col(name).cast(pl.String) for name in raw.columns if name != "p_unsafe"]
+    if raw.schema.get("category_scores", SCORES) != SCORES:  # somebody else's column of this name
+        raw = raw.drop("category_scores")
+    text = [pl.col(name).cast(pl.String) for name in raw.columns if name not in ("p_unsafe", "category_scores")]
     rows = with_columns_of(raw.with_columns(text), {**SCHEMA, "status": pl.String})
     rows = rows.with_columns(
         labels.ratings(rows["rating"]), labels.categories(rows["category"]), labels.policies(rows["policy"])
@@ -98,7 +105,7 @@ def _normalised(raw: pl.DataFrame, place: str) -> pl.DataFrame:
     _check_probabilities(rows, place)
     return rows.with_columns(
         pl.when(pl.col("invalid").is_null()).then(pl.col(name)).alias(name)
-        for name in ("rating", "category", "p_unsafe")
+        for name in ("rating", "category", "p_unsafe", "category_scores")
     )
 
 

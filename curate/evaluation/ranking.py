@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from curate.evaluation.intervals import Interval, statistic_intervals
 from curate.evaluation.metrics import none_if_nan
-from curate.evaluation.outcomes import Floats, Outcomes
+from curate.evaluation.outcomes import Bools, Floats, Outcomes
 
 AREAS = ("roc_area", "precision_recall_area")
 
@@ -40,14 +40,14 @@ def can_rank(outcomes: Outcomes) -> bool:
 
 def curves(outcomes: Outcomes) -> Curves:
     """Both curves; needs `can_rank`."""
-    return _curves(*_coded(outcomes))
+    return _curves(*coded(outcomes.p_unsafe, outcomes.unsafe))
 
 
 def areas(outcomes: Outcomes) -> dict[str, float | None]:
     """Both areas by name; None where nothing can be ranked."""
     if not can_rank(outcomes):
         return dict.fromkeys(AREAS)
-    values = _areas(*_coded(outcomes))
+    values = areas_of(*coded(outcomes.p_unsafe, outcomes.unsafe))
     return {name: none_if_nan(value) for name, value in zip(AREAS, values.tolist(), strict=True)}
 
 
@@ -55,21 +55,24 @@ def area_intervals(outcomes: Outcomes) -> dict[str, Interval]:
     """The bootstrap intervals of both areas; (None, None) where nothing can be ranked."""
     if not can_rank(outcomes):
         return dict.fromkeys(AREAS, (None, None))
-    codes, size = _coded(outcomes)
-    found = statistic_intervals(len(codes), lambda drawn: _areas(codes[drawn], size))
+    codes, size = coded(outcomes.p_unsafe, outcomes.unsafe)
+    found = statistic_intervals(len(codes), lambda drawn: areas_of(codes[drawn], size))
     return dict(zip(AREAS, found, strict=True))
 
 
-def _coded(outcomes: Outcomes) -> tuple[NDArray[np.int64], int]:
-    """Rank of each row's score, the highest first, times two, plus one if Unsafe; and the number of codes.
+def coded(p: Floats, positive: Bools) -> tuple[NDArray[np.int64], int]:
+    """Rank of each row's score, the highest first, times two, plus one if positive; and the number of codes.
 
     One `bincount` of these codes is all that a resample needs; tied scores share a rank, so order never matters. The
-    last rank is kept for the Unsafe rows that no threshold reaches.
+    last rank is kept for the positive rows that no threshold reaches.
+
+    Args:
+        p: scores between 0 and 1, shape (n,); NaN where there is none.
+        positive: what is looked for, shape (n,).
     """
-    p, unsafe = outcomes.p_unsafe, outcomes.unsafe
-    unreached = unsafe & np.isnan(p)
+    unreached = positive & np.isnan(p)
     distinct, rank = np.unique(-np.where(np.isnan(p), 2.0, p), return_inverse=True)
-    return np.where(unreached, len(distinct), rank) * 2 + unsafe, 2 * len(distinct) + 2
+    return np.where(unreached, len(distinct), rank) * 2 + positive, 2 * len(distinct) + 2
 
 
 def _curves(codes: NDArray[np.int64], size: int) -> Curves:
@@ -83,7 +86,8 @@ def _curves(codes: NDArray[np.int64], size: int) -> Curves:
     )
 
 
-def _areas(codes: NDArray[np.int64], size: int) -> Floats:
+def areas_of(codes: NDArray[np.int64], size: int) -> Floats:
+    """Both areas of rows that are `coded`, shape (2,); NaN where all are of one kind."""
     if len(np.unique(codes % 2)) < 2:
         return np.array([np.nan, np.nan])
     points = _curves(codes, size)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from curate.evaluation.assess import Assessment, Points, Reliability
 from curate.evaluation.breakdowns import GROUPINGS, Summary
+from curate.evaluation.category_ranking import CategoryRanking
 from curate.evaluation.compare import Difference
 from curate.evaluation.gold import Gold
 from curate.evaluation.intervals import Interval
@@ -62,6 +63,8 @@ def _sections(a: Assessment) -> list[str]:
     parts += [_groups(column, a.groups[column]) for column in GROUPINGS if a.groups[column]]
     if a.reliability:
         parts.append(_reliability(a.reliability))
+    if a.categories:
+        parts.append(_category_rankings(a.categories))
     if a.points:
         parts.append(_points(a.points))
     if a.prevalence:
@@ -104,6 +107,22 @@ def _reliability(r: Reliability) -> str:
         parts.append(f"After fitting ({r.fitted.method}), on rows it was not fitted on: {after}.")
     parts.append(_table(["p_unsafe", "n", "mean p_unsafe", "share unsafe"], rows))
     return "\n\n".join(parts)
+
+
+def _category_rankings(rankings: Sequence[CategoryRanking]) -> str:
+    header = ["category", "unsafe", "called Safe", "by the answer", "by the score", "gain"]
+    rows = [
+        [r.category, str(r.n), str(r.called_safe), _percent(r.by_answer), _percent(r.by_score), _gain(r)]
+        for r in rankings
+    ]
+    return (
+        "### Scores of categories\n\nAverage precision of finding each category's unsafe rows among all others: by the "
+        f"one category that an answer names, and by `category_scores`.\n\n{_table(header, rows)}"
+    )
+
+
+def _gain(ranking: CategoryRanking) -> str:
+    return _signed(ranking.by_score - ranking.by_answer, ranking.gain)
 
 
 def _points(points: Points) -> str:

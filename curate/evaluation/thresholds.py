@@ -1,6 +1,7 @@
 """Operating points: the cut-off on p_unsafe for a wanted recall or for costs, over all and by predicted category.
 
-A row is flagged where its p_unsafe reaches the threshold. Thresholds lie between two scores that occur, so that
+A row is flagged where its p_unsafe reaches the threshold, or, as `filter` has it, where the score of a category reaches
+that category's own. Thresholds lie between two scores that occur, so that
 neither rounding nor the side of an equal sign decides. A row without p_unsafe cannot be flagged by any threshold: it
 stays wrong, and bounds the recall that can be reached.
 """
@@ -155,7 +156,9 @@ def _operating_point(outcomes: Outcomes, threshold: float, by_category: Mapping[
     cuts = np.full(len(p), threshold)
     for category, value in by_category.items():
         cuts[outcomes.rows["predicted_category"].to_numpy() == category] = value
-    flagged = np.where(np.isnan(p), ~unsafe, p >= cuts)
+    found = {category: outcomes.category_score(category).astype(np.float32) for category in by_category}
+    by_score = [found[category] >= np.float32(value) for category, value in by_category.items()]
+    flagged = np.where(np.isnan(p), ~unsafe, np.logical_or.reduce([p >= cuts, *by_score]))
     counts = {
         "tp": int((unsafe & flagged).sum()),
         "fp": int((~unsafe & flagged).sum()),

@@ -7,6 +7,7 @@ Law: what was not judged never reaches `clean`, and what a split holds are the o
 | conditions | one SQL condition of a rule set -> a checked polars expression |
 | calibrating | p_unsafe calibrated before any rule sees it; whether a calibration fits the run |
 | thresholds | cut-offs on p_unsafe -> the columns `unsafe`, `review`, `unscored` |
+| overrides | verdicts of people, which the rules see in place of the model's |
 | rules | settings -> the split and the reason of each row |
 | decide | annotation files of one shard -> one decision for each sample, several policies combined |
 | subdivide | keys -> train, validation, test |
@@ -16,7 +17,7 @@ Law: what was not judged never reaches `clean`, and what a split holds are the o
 | indexing, ordered_map | a shard's decisions written as index files, no source read; several shards at once |
 | counts | samples by fate and by the source's own label, summed over shards |
 | table_files | tables that polars writes, and what it says of a full disk |
-| removals | what was removed and why, sample by sample |
+| removals | what was removed and why, and what people decided, sample by sample |
 | manifest | which files belong to which rule set; what an older one left behind |
 | stage | everything one run of the stage works with, checked |
 | result | counts |
@@ -30,6 +31,7 @@ __all__ = (
     "estimate",
     "formats",
     "manifest",
+    "overrides",
     "result",
     "rules",
     "splitting",

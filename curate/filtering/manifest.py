@@ -74,9 +74,10 @@ class Manifest:
 
 def digest_of(settings: FilterSettings, dataset: DatasetSettings, commits: Iterable[Commit]) -> str:
     """Eight hexadecimal digits of everything that can change a split file; the order of rules is part of it."""
+    without = {"name"} if settings.overrides else {"name", "overrides"}  # which earlier versions did not have
     record = {
         "version": FORMAT_VERSION,
-        "filter": settings.model_dump(mode="json", exclude={"name"}),
+        "filter": settings.model_dump(mode="json", exclude=without),
         "dataset": dataset.model_dump(mode="json", include={"caption", "label", "policy_column", "image", "key"}),
         "commits": sorted([c.policy, c.shard, c.fingerprint, c.plan_hash, c.sha256] for c in commits),
     }

@@ -12,12 +12,14 @@ import polars as pl
 
 from curate.filtering.counts import source_label
 from curate.filtering.decide import SCHEMA
+from curate.filtering.overrides import SCHEMA as OVERRIDES
 from curate.filtering.rules import CLEAN
 from curate.filtering.table_files import sink, spill
 from curate.settings.dataset import DatasetSettings
 
 _COLUMNS = ["key", "shard", "index", "image_name", "sha256", "split", "reason"]
 _COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe", "p_calibrated"]
+_REVIEWED = ["key", "shard", "index", "image_name", "sha256", "policy", "rating", "category", "p_unsafe", "split"]
 
 
 class Removals:
@@ -28,11 +30,14 @@ class Removals:
     Args:
         folder: holds the files; it is there.
         dataset: names the source's own label, if any.
+        overrides: verdicts of people that stand above the safeguard's.
     """
 
-    def __init__(self, folder: Path, dataset: DatasetSettings) -> None:
+    def __init__(self, folder: Path, dataset: DatasetSettings, overrides: pl.DataFrame | None) -> None:
         self._folder = folder
         self._label = dataset.label
+        self._overrides = overrides
+        self._reviewed: list[pl.DataFrame] = []
 
     def take(self, decisions: pl.DataFrame, shard: int, window: int) -> None:
         """Keep the removed ones of a window of decisions.
@@ -43,6 +48,8 @@ class Removals:
             window: the window's in the shard.
         """
         removed = self._removed(decisions.lazy()).collect()
+        if self._overrides is not None:
+            self._reviewed.append(self._decided_by_people(decisions, shard, self._overrides))
         if len(removed):
             spill(removed, self._folder / f"{shard:09d}-{window:09d}.arrow")
 
@@ -50,6 +57,24 @@ class Removals:
         """Write one row for each removed sample: what it was, where it went and why."""
         files = sorted(self._folder.iterdir())
         sink(pl.scan_ipc(files, glob=False) if files else self._none(), path, "zstd")
+
+    def write_reviewed(self, path: Path) -> None:
+        """Write one row for each sample that a person's verdict decided: where it went, who said it, when and why."""
+        sink(self.reviewed().lazy(), path, "zstd")
+
+    def reviewed(self) -> pl.DataFrame:
+        """These rows, in the order of the plan."""
+        empty = self._decided_by_people(pl.DataFrame(schema=SCHEMA), 0, pl.DataFrame(schema=OVERRIDES))
+        return pl.concat([empty, *self._reviewed]).sort("position", "index").drop("position")
+
+    def _decided_by_people(self, decisions: pl.DataFrame, shard: int, overrides: pl.DataFrame) -> pl.DataFrame:
+        said = overrides.rename({"rating": "verdict", "category": "verdict_category", "reason": "why"})
+        ours = decisions.select(_REVIEWED).with_columns(position=pl.lit(shard, pl.Int64))
+        under_one = said.filter(pl.col("policy").is_not_null())
+        under_any = said.filter(pl.col("policy").is_null()).drop("policy")
+        first = ours.join(under_one, on=["sha256", "policy"])
+        rest = ours.join(under_one, on=["sha256", "policy"], how="anti").join(under_any, on="sha256")
+        return pl.concat([first, rest.select(first.columns)])
 
     def _removed(self, decisions: pl.LazyFrame) -> pl.LazyFrame:
         return decisions.filter(pl.col("split") != CLEAN).select(*_COLUMNS, source_label(self._label))

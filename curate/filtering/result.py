@@ -33,6 +33,9 @@ class FilterResult:
         reasons: removed samples by split and reason.
         labels: the labels of the source that lost the largest shares, as (label, total, removed); at most `TOP_LABELS`.
         pending: number of shards of the plan that are not judged yet and therefore in no split.
+        reviewed: samples that a verdict of a person decided.
+        overruled: of them those of which the safeguard said something else.
+        reviewers: how many people's verdicts these are.
         differences: between several policies: the fields of `curate.runs.disagreement.Disagreement`.
     """
 
@@ -48,6 +51,9 @@ class FilterResult:
     labels: Sequence[Sequence[Any]]
     pending: int
     differences: Sequence[Mapping[str, Any]] = ()
+    reviewed: int = 0
+    overruled: int = 0
+    reviewers: int = 0
 
     @property
     def samples(self) -> int:
@@ -64,8 +70,8 @@ class FilterResult:
         return asdict(self)
 
 
-def to_result(stage: Stage, counts: Counts, *, pending: int) -> FilterResult:
-    """What `counts` of all shards of the stage come to."""
+def to_result(stage: Stage, counts: Counts, *, pending: int, reviewed: pl.DataFrame) -> FilterResult:
+    """What `counts` of all shards of the stage come to, and the rows of those that people decided."""
     splits, parts = _by_one(counts.by("split")), _by_one(counts.by("part"))
     return FilterResult(
         digest=stage.manifest.digest,
@@ -80,6 +86,9 @@ def to_result(stage: Stage, counts: Counts, *, pending: int) -> FilterResult:
         labels=_top_labels(counts),
         pending=pending,
         differences=[asdict(one) for one in _differences(stage)],
+        reviewed=len(reviewed),
+        overruled=reviewed.filter(pl.col("verdict") != pl.col("rating")).height,
+        reviewers=reviewed["reviewer"].fill_null("").n_unique(),
     )
 
 

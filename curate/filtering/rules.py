@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -19,12 +19,14 @@ from curate.core.errors import InputError
 from curate.core.types import Rating, Status
 from curate.filtering.calibrating import calibrated_column
 from curate.filtering.conditions import constant, parse_condition
+from curate.filtering.overrides import VERDICT, overruled, reason_with_verdict, with_verdicts
 from curate.filtering.thresholds import COLUMNS, check_thresholds, threshold_columns
 from curate.runs.annotation_table import SCHEMA
 from curate.settings.filter import FilterSettings
 
 CLEAN, REVIEW, UNSAFE, FAILED = "clean", "review", "unsafe", "failed"
-_AS_JUDGED = "p_unsafe_as_judged"
+_AS_JUDGED = "_as_judged"
+"""Behind the names of columns that the rules see something else in."""
 RESERVED = frozenset({"annotations", "removed", "default", "all"})
 
 _TYPES: dict[str, pl.DataType] = {
@@ -47,25 +49,44 @@ class Rules:
     Attributes:
         splits: every split a row can get, strictest first: failed, unsafe, review, others as declared, clean.
         fields: declared sidecar fields, by type name.
+        overrides: verdicts of people that stand above the model's; None where there are none.
     """
 
     splits: tuple[str, ...]
     fields: dict[str, str]
     _conditions: tuple[tuple[str, pl.Expr], ...]
     _settings: FilterSettings
+    overrides: pl.DataFrame | None = field(default=None, compare=False, repr=False)
+
+    def with_overrides(self, overrides: pl.DataFrame | None) -> Rules:
+        """The same rules, which see these verdicts (`curate.filtering.overrides`) in place of the model's."""
+        return replace(self, overrides=overrides)
 
     def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """`rows` of the annotation schema with the columns `p_calibrated`, `split` and `reason`."""
         rows = rows.with_columns(calibrated_column(self._settings.calibration))
-        if self._settings.calibration is None:
-            return self._decided(rows)
-        swapped = {"p_unsafe": pl.col("p_calibrated"), _AS_JUDGED: pl.col("p_unsafe")}
-        return self._decided(rows.with_columns(**swapped)).with_columns(p_unsafe=_AS_JUDGED).drop(_AS_JUDGED)
+        seen: dict[str, pl.Expr] = {}
+        if self._settings.calibration is not None:
+            seen["p_unsafe"] = pl.col("p_calibrated")
+        if self.overrides is not None:
+            rows = with_verdicts(rows, self.overrides)
+            seen |= overruled(seen.get("p_unsafe", pl.col("p_unsafe")))
+        as_judged = {f"{name}{_AS_JUDGED}": pl.col(name) for name in seen}
+        decided = self._decided(rows.with_columns(**as_judged, **seen), self._share())
+        if self.overrides is not None:
+            decided = decided.with_columns(reason_with_verdict()).drop(VERDICT)
+        return decided.with_columns(**{name: pl.col(f"{name}{_AS_JUDGED}") for name in seen}).drop(as_judged)
 
-    def _decided(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+    def _share(self) -> pl.Expr:
+        """What a calibration made of p_unsafe, as a factor."""
+        if self._settings.calibration is None:
+            return pl.lit(1.0)
+        return pl.col("p_calibrated") / pl.col(f"p_unsafe{_AS_JUDGED}")
+
+    def _decided(self, rows: pl.LazyFrame, share: pl.Expr) -> pl.LazyFrame:
         return (
             rows.with_columns(sidecar_field(name, kind) for name, kind in self.fields.items())
-            .with_columns(threshold_columns(self._settings))
+            .with_columns(threshold_columns(self._settings, share))
             .with_columns(self._split(), self._reason())
             .drop(*COLUMNS, *self.fields)
         )
@@ -150,7 +171,13 @@ def _check_names(settings: FilterSettings) -> None:
         if name in RESERVED or not _NAME.fullmatch(name):
             raise InputError(f"filter.splits.{name}: not a usable name; take letters, digits, _ and single -")
     for name in settings.fields:
-        if name in (*SCHEMA.names, *COLUMNS, "p_calibrated", _AS_JUDGED):
+        if name in (
+            *SCHEMA.names,
+            *COLUMNS,
+            "p_calibrated",
+            VERDICT,
+            *(f"{name}{_AS_JUDGED}" for name in SCHEMA.names),
+        ):
             raise InputError(f"filter.fields.{name}: is a column already; use it in rules without declaring it")
 
 

@@ -38,13 +38,15 @@ def split_samples(stage: Stage, sources: Mapping[str, Source], *, pending: int, 
     """
     counts = Counts(stage.dataset)
     with _scratch_folder(stage.store) as folder:
-        removed = Removals(folder, stage.dataset)
+        removed = Removals(folder, stage.dataset, stage.rules.overrides)
         for shard in _write_shards(stage, sources, removed, progress):
             counts.add(shard)
         _publish_table(stage, "removed", removed.write)
+        if stage.rules.overrides is not None:
+            _publish_table(stage, "reviewed", removed.write_reviewed)
         if stage.dataset.label:
             _publish_table(stage, "labels", lambda path: sink(counts.labels().lazy(), path, "zstd"))
-    return to_result(stage, counts, pending=pending)
+        return to_result(stage, counts, pending=pending, reviewed=removed.reviewed())
 
 
 def _write_shards(

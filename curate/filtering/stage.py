@@ -14,6 +14,7 @@ from curate.core.types import ShardRef
 from curate.filtering.decide import SCHEMA, decide_windows
 from curate.filtering.formats import FORMATS
 from curate.filtering.manifest import Manifest, digest_of
+from curate.filtering.overrides import check_overrides, keep_overrides, kept_overrides
 from curate.filtering.rules import CLEAN, Rules, compile_rules
 from curate.filtering.subdivide import check_shares
 from curate.filtering.thresholds import check_thresholds
@@ -112,6 +113,7 @@ def prepare(
         InputError: names the setting.
     """
     rules = check_settings(settings, dataset, policies)
+    settings = keep_overrides(store, settings)
     if dataset.policy_column is not None:
         check_thresholds(settings, codes_of(read_policies(store)))
     deciding = deciding_passes(settings, passes_of(dataset, policies))
@@ -127,7 +129,7 @@ def prepare(
         store=store,
         settings=settings,
         dataset=dataset,
-        rules=rules,
+        rules=rules.with_overrides(kept_overrides(store, settings)),
         shards=shards,
         commits=commits,
         manifest=Manifest(digest=digest, parts=_parts(rules, settings), rules=settings.model_dump(mode="json")),
@@ -148,6 +150,7 @@ def check_settings(settings: FilterSettings, dataset: DatasetSettings, policies:
     deciding = deciding_passes(settings, passes_of(dataset, policies))
     codes = codes_of(policies[name] for name in deciding) if dataset.policy_column is None else None
     check_shares(settings.subdivide)
+    check_overrides(settings)
     return compile_rules(settings, codes)
 
 

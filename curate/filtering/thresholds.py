@@ -5,6 +5,8 @@
 `unscored`  a threshold would decide, but the row has no p_unsafe to hold against it.
 
 A category's thresholds apply to rows whose answer names that category; each of the two falls back to the general one.
+Where rows have `category_scores`, a threshold of a category's own also takes in the rows whose score of that category
+reaches it, whatever their answer names: so it can only make a row's fate stricter.
 Comparisons are made in float32, as p_unsafe is stored: a printed 0.7 is then on the same side as the stored 0.7.
 """
 
@@ -35,12 +37,20 @@ def check_thresholds(settings: FilterSettings, codes: Iterable[str] | None) -> N
         _check_band(f"filter.by_category.{code}", _of(settings, code, "unsafe"), _of(settings, code, "review"))
 
 
-def threshold_columns(settings: FilterSettings) -> list[pl.Expr]:
-    """The columns `unsafe`, `review` and `unscored` over `rating`, `category` and `p_unsafe`."""
+def threshold_columns(settings: FilterSettings, share: pl.Expr) -> list[pl.Expr]:
+    """The columns `unsafe`, `review` and `unscored` over `rating`, `category`, `p_unsafe` and, where a category has
+    thresholds of its own, `category_scores`.
+
+    Args:
+        settings: the thresholds.
+        share: what a calibration made of p_unsafe, as a factor; scores of categories are calibrated by it too.
+    """
     p = pl.col("p_unsafe").fill_nan(None)
     unsafe_at, review_at = _cut_off(settings, "unsafe"), _cut_off(settings, "review")
     unsafe = pl.when(unsafe_at.is_null()).then(pl.col("rating") == Rating.UNSAFE.value).otherwise(p >= unsafe_at)
-    review = pl.when(review_at.is_null()).then(pl.lit(value=False)).otherwise((p >= review_at) & ~unsafe)
+    unsafe |= _reached(settings, "unsafe", share)
+    review = pl.when(review_at.is_null()).then(pl.lit(value=False)).otherwise(p >= review_at)
+    review = (review | _reached(settings, "review", share)) & ~unsafe
     unscored = p.is_null() & (unsafe_at.is_not_null() | (review_at.is_not_null() & ~unsafe))
     return [unsafe.alias("unsafe"), review.alias("review"), unscored.alias("unscored")]
 
@@ -52,6 +62,20 @@ def _cut_off(settings: FilterSettings, which: str) -> pl.Expr:
         return general
     values = pl.Series([_of(settings, code, which) for code in codes], dtype=pl.Float32)
     return pl.col("category").replace_strict(pl.Series(codes), values, default=general, return_dtype=pl.Float32)
+
+
+def _reached(settings: FilterSettings, which: str, share: pl.Expr) -> pl.Expr:
+    """Whether the score of any category reaches that category's own threshold; not where there are no scores."""
+    own = {code: value for code, cuts in settings.by_category.items() if (value := getattr(cuts, which)) is not None}
+    reached = [_score(code, share) >= pl.lit(value, dtype=pl.Float32) for code, value in own.items()]
+    return pl.any_horizontal(pl.lit(value=False), *(one.fill_null(value=False) for one in reached))
+
+
+def _score(code: str, share: pl.Expr) -> pl.Expr:
+    """In float32. Of a p_unsafe of 0 nobody can tell the categories' shares: each then has all that it became."""
+    of_code = pl.element().struct.field("score").filter(pl.element().struct.field("category") == code)
+    score = pl.col("category_scores").list.eval(of_code).list.first()
+    return (score * share).fill_nan(pl.col("p_unsafe")).cast(pl.Float32)
 
 
 def _of(settings: FilterSettings, code: str, which: str) -> float | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from curate.core.errors import InputError
@@ -19,6 +20,8 @@ from curate.settings.filter import FilterSettings
 
 _RULE = "rule "
 """How a reason begins that is a rule's; the others are for want of one, or of what it needs."""
+
+_CUTS = ("unsafe", "review")
 
 _NOT_ALL = "not all of it was judged"
 
@@ -38,6 +41,8 @@ class Decider:
     def __init__(self, settings: FilterSettings, policies: Iterable[Policy], passes: Sequence[str]) -> None:
         if settings.fields:
             raise InputError(f"filter.fields.{next(iter(settings.fields))}: pictures that are served have no sidecar")
+        if settings.overrides:
+            raise InputError("filter.overrides: are of a data set's pictures; leave them out where pictures are served")
         self._rules = compile_rules(settings, [code for policy in policies for code in policy.categories])
         strange = next((name for name in passes if name not in self._rules.splits or name == "failed"), None)
         if strange is not None:
@@ -87,19 +92,23 @@ class Decider:
         p_calibrated = said["p_calibrated"]
         judged = row.rating is not None and row.detail is None
         ruled = reason.startswith(_RULE)
+        scores = _scores(row, p_calibrated if isinstance(p_calibrated, float) else None)
+        reached = {which: self._reached(scores, which) for which in _CUTS}
         return Decision(
             blocked=not (judged and ruled and split in self._passes),
             status=row.status.value,
             policy=row.policy,
             policy_hash=policy_hash,
             split=split,
-            decided_by=f"{reason}, {self._went_by(row)}" if ruled and judged else self._unruled(row, reason),
+            decided_by=f"{reason}, {self._went_by(row, reached)}" if ruled and judged else self._unruled(row, reason),
             rating=row.rating and row.rating.value,
             category=row.category,
             category_name=row.category_name,
             rationale=row.rationale,
             p_unsafe=row.p_unsafe,
             p_calibrated=p_calibrated if isinstance(p_calibrated, float) else None,
+            category_scores=scores,
+            reached=tuple(dict.fromkeys(code for codes in reached.values() for code in codes)),
             detail=row.detail,
             sha256=row.sha256,
         )
@@ -107,10 +116,18 @@ class Decider:
     def _unruled(self, row: Annotation, reason: str) -> str:
         return _NOT_ALL if row.rating is not None and row.detail is not None else reason
 
-    def _went_by(self, row: Annotation) -> str:
-        """The settings that the rules' columns come from, for this row's category."""
+    def _reached(self, scores: Mapping[str, float] | None, which: str) -> list[str]:
+        """The categories whose score reaches their own threshold, as the rules compare them."""
+        cuts = {code: getattr(own, which) for code, own in self._settings.by_category.items()}
+        known = scores or {}
+        return [
+            code for code, cut in cuts.items() if cut is not None and known.get(code, -1.0) >= float(np.float32(cut))
+        ]
+
+    def _went_by(self, row: Annotation, reached: Mapping[str, Sequence[str]]) -> str:
+        """The settings that the rules' columns come from, for this row's category and those that its scores reach."""
         said = []
-        for which in ("unsafe", "review"):
+        for which in _CUTS:
             own = self._settings.by_category.get(row.category or "")
             value = own and getattr(own, which)
             name = f"filter.by_category.{row.category}.{which}"
@@ -118,7 +135,27 @@ class Decider:
                 value, name = getattr(self._settings.thresholds, which), f"filter.thresholds.{which}"
             if value is not None:
                 said.append(f"{name}={value:g}")
+            said += [
+                f"filter.by_category.{code}.{which}={getattr(self._settings.by_category[code], which):g} "
+                f"by the score of {code}"
+                for code in reached[which]
+                if code != row.category
+            ]
         return ", ".join(said) or "the safeguard's own rating"
 
     def _named(self) -> str:
         return ", ".join(name for name in self._rules.splits if name != "failed")
+
+
+def _scores(row: Annotation, p_calibrated: float | None) -> dict[str, float] | None:
+    """The row's scores in float32, as the rules see them (`curate.filtering.thresholds`)."""
+    if row.category_scores is None:
+        return None
+    scores = {code: np.float32(score) for code, score in row.category_scores.items()}
+    if p_calibrated is not None:
+        p = np.float32(row.p_unsafe or 0.0)
+        scores = {
+            code: score * (np.float32(p_calibrated) / p) if p else np.float32(p_calibrated)
+            for code, score in scores.items()
+        }
+    return {code: float(score) for code, score in scores.items()}

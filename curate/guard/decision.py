@@ -20,6 +20,8 @@ class Decision:
             was asked for.
         p_unsafe: as the safeguard gave it; None where its engine cannot tell.
         p_calibrated: what the rules saw in its place; None without a calibration.
+        category_scores: p_unsafe x P(category | Unsafe) by code, calibrated where p_unsafe is; None unless asked for.
+        reached: codes of the categories whose own threshold their score reaches.
         policy, policy_hash: what it was judged under, and SHA-256 of that policy's prompt.
         split: where `filter` would put it by the same rules.
         decided_by: why: the rule, and the setting it went by.
@@ -39,6 +41,8 @@ class Decision:
     rationale: str | None = None
     p_unsafe: float | None = None
     p_calibrated: float | None = None
+    category_scores: Mapping[str, float] | None = None
+    reached: tuple[str, ...] = ()
     detail: str | None = None
     sha256: str | None = None
 
@@ -52,7 +56,7 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return asdict(self) | {"reached": list(self.reached)}
 
     @classmethod
     def of_json(cls, said: Mapping[str, Any]) -> Self:
@@ -62,7 +66,7 @@ class Decision:
             ValueError: it is none. What is not surely a decision to let pass is not one.
         """
         try:
-            decision = cls(**{field.name: said[field.name] for field in fields(cls)})
+            decision = cls(**{field.name: said[field.name] for field in fields(cls)} | {"reached": (*said["reached"],)})
         except (KeyError, TypeError) as error:
             raise ValueError(f"no decision: {error!r}") from error
         if not isinstance(decision.blocked, bool) or not (decision.blocked or decision.judged):

@@ -54,7 +54,14 @@ def policy_hash(policy: Policy) -> str:
     return hashlib.sha256(render_policy(policy).encode()).hexdigest()
 
 
-def question_for(policy: Policy, rationale: str, rationale_above: float | None, rationale_chars: int) -> Question:
+def question_for(
+    policy: Policy,
+    rationale: str,
+    rationale_above: float | None,
+    rationale_chars: int,
+    *,
+    category_scores: bool = False,
+) -> Question:
     """What is asked under `policy`; see `curate.core.types.Question` for the rationale's modes.
 
     Raises:
@@ -68,6 +75,7 @@ def question_for(policy: Policy, rationale: str, rationale_above: float | None, 
         rationale=rationale,
         rationale_above=rationale_above,
         rationale_chars=rationale_chars,
+        category_scores=category_scores,
     )
 
 

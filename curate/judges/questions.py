@@ -46,9 +46,16 @@ def questions_in_general(settings: Settings) -> Sequence[Question | RowQuestion]
             rationale=model.rationale,
             rationale_above=model.rationale_above,
             rationale_chars=model.rationale_chars,
+            category_scores=model.category_scores,
         )
     ]
 
 
 def _question(policy: Policy, model: ModelSettings) -> Question:
-    return question_for(policy, model.rationale, model.rationale_above, model.rationale_chars)
+    return question_for(
+        policy,
+        model.rationale,
+        model.rationale_above,
+        model.rationale_chars,
+        category_scores=model.category_scores,
+    )

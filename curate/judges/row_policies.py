@@ -39,7 +39,7 @@ class RowQuestion:
         policy: BY_ROW.
         column: the field with the row's policy; the policy itself is a part of the data, as the picture is.
         named: hash of the prompt of each policy that a row may name.
-        rationale, rationale_above, rationale_chars: as in `Question`.
+        rationale, rationale_above, rationale_chars, category_scores: as in `Question`.
     """
 
     policy: str = BY_ROW
@@ -48,6 +48,7 @@ class RowQuestion:
     rationale: str
     rationale_above: float | None
     rationale_chars: int
+    category_scores: bool = False
 
 
 def policy_name(text: str) -> str | None:

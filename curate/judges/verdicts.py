@@ -51,7 +51,7 @@ def format_answer(rating: Rating, category: str, rationale: str | None) -> str:
 def fit_rationale(text: str, characters: int) -> str:
     """`text` on one line, as far as the grammar lets a model write it; cut behind a sentence, or else behind a word."""
     line = " ".join("".join(" " if c < " " else c for c in text).split())
-    fitting = re.match(_rationale_regex(characters), _escaped(line))
+    fitting = re.match(_rationale_regex(characters), json_text(line))
     allowed = min(characters, len(json.loads(f'"{fitting[0]}"'))) if fitting else 0
     if allowed == len(line):
         return line
@@ -71,7 +71,7 @@ def continuation_regex(question: Question, rating: Rating, with_rationale: bool)
     An Unsafe answer names a category that the policy enforces, a Safe one any of its categories. The regex keeps to
     what Python, xgrammar and other engines read alike.
     """
-    names = "|".join(_literal(_escaped(c)) for c in _categories(question, rating))
+    names = "|".join(_literal(json_text(c)) for c in _categories(question, rating))
     rationale = f"{_literal(_RATIONALE)}{_rationale_regex(question.rationale_chars)}" if with_rationale else ""
     return f"(?:{names}){rationale}{_literal(_END)}"
 
@@ -107,7 +107,7 @@ def max_answer_tokens(question: Question) -> int:
     A token is at least a byte, so that the layout and the longest category fit for certain. A rationale gets a token
     for every two characters of its bound. What takes more is no prose; it is cut and closed there (`close_answer`).
     """
-    longest = max(len(_escaped(c).encode()) for c in (*question.categories, *question.violable))
+    longest = max(len(json_text(c).encode()) for c in (*question.categories, *question.violable))
     rationale = 0 if question.rationale == "none" else -(-question.rationale_chars // _CHARACTERS_A_TOKEN)
     return _LAYOUT_TOKENS + longest + rationale
 
@@ -211,7 +211,7 @@ def _branch_schema(question: Question, rating: Rating) -> dict[str, Any]:
     }
 
 
-def _escaped(text: str) -> str:
+def json_text(text: str) -> str:
     """`text` as it stands inside a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 

@@ -6,9 +6,10 @@ strings, because `datasets` cannot load an Arrow dictionary type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +17,9 @@ import pyarrow as pa
 from curate.core.types import Annotation, Rating, Status
 
 SCHEMA_VERSION = 1
+
+SCORES = pa.list_(pa.struct([pa.field("category", pa.string()), pa.field("score", pa.float32())]))
+"""Of `category_scores`: what would be a map, if `datasets` could load one."""
 
 SCHEMA = pa.schema(
     [
@@ -31,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("rationale", pa.string()),
         pa.field("p_unsafe", pa.float32()),
         pa.field("label_mass", pa.float32()),
+        pa.field("category_scores", SCORES),
         pa.field("detail", pa.string()),
         pa.field("frames", pa.list_(pa.int32())),
         pa.field("width", pa.int32()),
@@ -53,7 +58,7 @@ _STRICTEST_FIRST = (
     -pl.col("p_unsafe").fill_null(0.0),
 )
 
-ADDED = ("image_name", "frames")
+ADDED = ("image_name", "frames", "category_scores")
 """Columns that files of earlier versions do not have; null there."""
 
 
@@ -81,4 +86,24 @@ def scanned(path: Path) -> pl.LazyFrame:
 
 def to_table(rows: Iterable[Annotation], metadata: Mapping[str, str] | None = None) -> pa.Table:
     """Arrow table of `rows` in `SCHEMA`, with `metadata` as Parquet key-value metadata."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA.with_metadata(dict(metadata or {})))
+    return pa.Table.from_pylist([_record(row) for row in rows], schema=SCHEMA.with_metadata(dict(metadata or {})))
+
+
+def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
+    """Annotation rows of an Arrow table in `SCHEMA`, or in that of an earlier version."""
+    for row in table.to_pylist():
+        rating, frames, scores, status = (row.pop(n, None) for n in ("rating", "frames", "category_scores", "status"))
+        yield Annotation(
+            **row,
+            rating=Rating(rating) if rating else None,
+            frames=None if frames is None else tuple(frames),
+            category_scores=None if scores is None else {one["category"]: one["score"] for one in scores},
+            status=Status(status),
+        )
+
+
+def _record(row: Annotation) -> dict[str, Any]:
+    record, scores = asdict(row), row.category_scores
+    if scores is not None:
+        record["category_scores"] = [{"category": code, "score": score} for code, score in scores.items()]
+    return record

@@ -147,6 +147,8 @@ def fingerprint(
         **{f"policy.{name}": value for name, value in asdict(asked).items()},
         "schema": SCHEMA_VERSION,
     }
+    if not asked.category_scores:
+        del parts["policy.category_scores"]
     # Runs made before these could be set have none of them.
     parts |= {f"dataset.{name}": getattr(dataset, name) for name in _OPTIONAL if not _is_default(dataset, name)}
     parts = json.loads(json.dumps(parts | later_parts(engine, dataset)))

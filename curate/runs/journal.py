@@ -17,8 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.core.types import Annotation, Rating, Status
-from curate.runs.annotation_table import SCHEMA, completed, to_table
+from curate.core.types import Annotation
+from curate.runs.annotation_table import SCHEMA, completed, from_table, to_table
 from curate.runs.commits import annotation_name
 from curate.storage.retrying_store import scratch_file
 from curate.storage.store import Store
@@ -154,18 +154,6 @@ def read_rows(file: BufferedIOBase | str) -> Iterator[Annotation]:
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(batch_size=1024):
             yield from from_table(batch)
-
-
-def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Annotation]:
-    """Annotation rows of an Arrow table in `SCHEMA`, or in that of an earlier version."""
-    for row in table.to_pylist():
-        rating, frames, status = (row.pop(name, None) for name in ("rating", "frames", "status"))
-        yield Annotation(
-            **row,
-            rating=Rating(rating) if rating else None,
-            frames=None if frames is None else tuple(frames),
-            status=Status(status),
-        )
 
 
 def regroup(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:

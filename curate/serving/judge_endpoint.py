@@ -43,6 +43,8 @@ class JudgeResponse(BaseModel):
     rationale: str | None
     p_unsafe: float | None
     p_calibrated: float | None
+    category_scores: dict[str, float] | None
+    reached: list[str]
     detail: str | None
     sha256: str | None
 

@@ -117,14 +117,14 @@ def response(answered: Answered, request_id: str, model: str) -> dict[str, Any]:
 def result_of(decision: Decision, policy: Policy) -> dict[str, Any]:
     """A picture's result.
 
-    The score of a category is p_unsafe, calibrated where the service calibrates, if the answer names the category, and
-    0 if it names another; where the engine tells no p_unsafe, it is 1 or 0 by the decision.
+    With `model.category_scores` each category has its own, and what stands for several of them their sum. Otherwise the
+    score of a category is p_unsafe, calibrated where the service calibrates, if the answer names the category, and 0 if
+    it names another; where the engine tells no p_unsafe, it is 1 or 0 by the decision.
     """
     covered = {name for category in policy.categories.values() if category.enforced for name in category.moderation}
-    category = policy.categories.get(decision.category or "")
-    named = {*(category.moderation if category else ()), decision.category}
+    found = {code for code in (decision.category, *decision.reached) if code}
+    named = found | {name for code in found if code in policy.categories for name in policy.categories[code].moderation}
     keys = (*MODERATION, *policy.categories)
-    score = _score(decision)
     applied: Mapping[str, list[str]] = {
         **{name: ["image"] if name in covered else [] for name in MODERATION},
         **{code: ["image"] if one.enforced else [] for code, one in policy.categories.items()},
@@ -132,10 +132,22 @@ def result_of(decision: Decision, policy: Policy) -> dict[str, Any]:
     return {
         "flagged": decision.blocked,
         "categories": {key: decision.blocked and key in named for key in keys},
-        "category_scores": {key: score if key in named else 0.0 for key in keys},
+        "category_scores": dict.fromkeys(keys, 0.0) | _scores(decision, policy),
         "category_applied_input_types": applied,
         "curate": decision.as_json(),
     }
+
+
+def _scores(decision: Decision, policy: Policy) -> dict[str, float]:
+    """Of the policy's categories, and of what they stand for."""
+    scores = decision.category_scores
+    if scores is None:
+        scores = {decision.category: _score(decision)} if decision.category else {}
+    sums = {code: score for code, score in scores.items() if code in policy.categories}
+    for code in tuple(sums):
+        for name in policy.categories[code].moderation:
+            sums[name] = min(1.0, sums.get(name, 0.0) + sums[code])
+    return sums
 
 
 def _score(decision: Decision) -> float:

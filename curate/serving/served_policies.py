@@ -83,7 +83,14 @@ class ServedPolicies:
         if mode not in RATIONALES:
             message = f"rationale: is true, false, or one of {', '.join(RATIONALES)}"
             raise Refused(400, "invalid_value", message, param="rationale")
-        return question_for(served.policy, mode, self._model.rationale_above, self._model.rationale_chars)
+        model = self._model
+        return question_for(
+            served.policy,
+            mode,
+            model.rationale_above,
+            model.rationale_chars,
+            category_scores=model.category_scores,
+        )
 
     def _of_text(self, text: str) -> ServedPolicy:
         if not self._settings.own_policies:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from curate.core.calibration import Calibration
-from curate.settings.group import Group, Shown
+from curate.settings.group import Group, Shown, _listed
 
 
 class Thresholds(Group):
@@ -31,9 +31,11 @@ class FilterSettings(Group):
     thresholds: Thresholds = Thresholds()
     """Cut-offs on p_unsafe in place of the model's own rating."""
     by_category: dict[str, Thresholds] = {}
-    """Cut-offs for single category codes."""
+    """Cut-offs for single category codes: for rows that name one and, with `model.category_scores`, for its score."""
     calibration: Annotated[Calibration | None, Shown(kind="a file's name, or null")] = None
     """A file that `evaluate` wrote, applied to p_unsafe before any rule sees it."""
+    overrides: Annotated[tuple[str, ...], BeforeValidator(_listed), Shown(kind="a path, or a list of them")] = ()
+    """Verdicts of people: run folders in which they were taken in by `review import`, or tables of them."""
     fields: dict[str, Literal["float", "int", "string", "bool"]] = {}
     """Sidecar fields that rules may use, by their type."""
     splits: dict[str, str] = {}

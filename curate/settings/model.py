@@ -55,6 +55,8 @@ class ModelSettings(Group):
     """With `rationale=unsafe`, Safe answers with p_unsafe above this have a rationale too."""
     rationale_chars: Annotated[int, Field(gt=0, le=4000)] = 600
     """Upper bound of a rationale; see `curate.judges.verdicts` for how it is held."""
+    category_scores: bool = False
+    """Whether every category gets a score: one more look, at the category's code behind "Unsafe"."""
     decoding: Decoding = Decoding()
     """How tokens are drawn."""
     tuned_on: dict[str, str] = {}

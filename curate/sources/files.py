@@ -28,7 +28,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from curate.console.output import complain
 from curate.core.errors import InputError, ShardUnreadable
-from curate.core.secrets import masked_place, masked_url, without_secrets
+from curate.core.secrets import masked_place, masked_url, one_line
 from curate.settings.secrets import given_again
 from curate.sources.passed_over import DANGLING, SPECIAL, Note, ignored, why_hidden
 from curate.storage.transient_errors import Patience, attempt, is_transient
@@ -212,11 +212,6 @@ def unreadable(url: str, error: BaseException) -> ShardUnreadable:
     )
     what = f"{masked_url(url)}: cannot be read ({one_line(error)})"
     return ShardUnreadable(f"{what}; check that it is there{moved} and start again")
-
-
-def one_line(error: BaseException) -> str:
-    """Kind and message of an error, without line breaks and secrets."""
-    return f"{type(error).__name__}: {' '.join(without_secrets(str(error)).split())}"[:300]
 
 
 class _Guarded(io.RawIOBase):

@@ -25,12 +25,13 @@ import fsspec
 import pyarrow as pa
 
 from curate.core.errors import InputError
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.settings.secrets import refuse_masked
 from curate.sources import rows
 from curate.sources.base import FRESH_SECONDS, ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, unreadable
 from curate.sources.own_files import OutsideDataset
 from curate.sources.passed_over import Note, ignored
 from curate.sources.row_layout import layout

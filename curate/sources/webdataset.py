@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from curate.core.errors import ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
@@ -27,7 +28,7 @@ from curate.sources.base import (
     too_many_bytes,
 )
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, one_line
+from curate.sources.files import Files
 from curate.sources.kinds import by_beginning
 from curate.sources.meta import READ_BYTES, describe, too_long
 from curate.sources.names import to_text

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from curate.filtering.manifest import CARD, FOLDER, TABLES, Manifest, read_manifests
+from curate.filtering.overrides import kept_overrides
 from curate.filtering.result import FilterResult
 from curate.filtering.rules import Rules
 from curate.filtering.stage import check_settings
@@ -94,7 +95,8 @@ def _deciding(folder: Folder, manifest: Manifest) -> Deciding | None:
     if not manifest.rules:
         return None
     settings, run = FilterSettings(**manifest.rules), folder.run.settings
-    return Deciding(settings=settings, rules=check_settings(settings, run.dataset, run.policies))
+    rules = check_settings(settings, run.dataset, run.policies)
+    return Deciding(settings=settings, rules=rules.with_overrides(kept_overrides(folder.store, settings)))
 
 
 def _files(folder: Folder, manifest: Manifest) -> dict[str, list[tuple[str, str]]]:

@@ -204,6 +204,21 @@ def test_the_strictest_frame_decides(tmp_path):
     assert {row["frames"][0] for row in found} == {0, 1, 2}
 
 
+def test_a_category_has_its_highest_score_of_all_frames(tmp_path):
+    """What is there in one frame is there: a category's threshold finds it, whichever frame the label is of."""
+    members = [(f"{n}.gif", picture(n, "GIF", 3)) for n in range(6)]
+    scored = "model.category_scores=true"
+    whole = rows(over_tar(tmp_path / "all", members, "dataset.frames=all", scored))
+    parts = [rows(over_tar(tmp_path / name, members, f"dataset.frames={name}", scored)) for name in ("first", "last")]
+    for row, *ends in zip(whole, *parts, strict=True):
+        scores = {one["category"]: one["score"] for one in row["category_scores"]}
+        assert max(scores.values()) <= row["p_unsafe"]
+        for end in ends:
+            assert sum(one["score"] for one in end["category_scores"]) == pytest.approx(end["p_unsafe"], rel=1e-5)
+            assert all(scores[one["category"]] >= one["score"] for one in end["category_scores"])
+    assert any(sum(one["score"] for one in row["category_scores"]) > 1.01 * row["p_unsafe"] for row in whole)
+
+
 def test_a_frame_that_is_damaged_makes_the_picture_undecodable(tmp_path):
     whole = picture(3, "PNG", 3)
     last = whole.rindex(b"fdAT")

@@ -122,6 +122,12 @@ def test_a_model_that_reads_the_policy_first_is_refused():
         make_engine(ModelSettings(name="guard", path="guard", layout="policy_first"), settings)
 
 
+def test_scores_of_categories_are_refused():
+    settings = EngineSettings(name="server", url="http://127.0.0.1:9/v1")
+    with pytest.raises(InputError, match=r"model\.category_scores=true: .* use engine=vllm"):
+        make_engine(ModelSettings(name="guard", path="guard", category_scores=True), settings)
+
+
 def test_the_picture_arrives_as_it_was_decoded_and_first():
     script = Script()
     judge(script)

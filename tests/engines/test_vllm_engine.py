@@ -41,6 +41,7 @@ from tests.support.vllm_cases import (
     engine_settings,
     pictures,
     reference,
+    reference_shares,
     running,
     settings,
 )
@@ -86,6 +87,40 @@ def test_p_unsafe_is_what_transformers_finds(tiny: Running, layout: str):
         assert payload.prompt_tokens == expected.tokens
         assert answer.p_unsafe == pytest.approx(expected.p_unsafe, abs=2e-4)
         assert answer.label_mass == pytest.approx(expected.label_mass, rel=2e-3)
+
+
+def test_scores_of_categories_are_what_transformers_finds(tiny: Running):
+    question = replace(QUESTION, violable=QUESTION.categories, category_scores=True)
+    model = AutoModelForImageTextToText.from_pretrained(tiny.model.path, dtype=torch.float32)
+    processor = AutoProcessor.from_pretrained(tiny.model.path)
+    text = prompt_text(processor, QUESTION.text, "image_first", PLACEHOLDERS[tiny.model.architecture])
+    images = pictures(4)
+    for image, answer in zip(images, tiny.ask(images, question), strict=True):
+        with torch.inference_mode():
+            shares = reference_shares(model, processor, image, text, question.violable)
+        assert answer.category_scores == pytest.approx({c: answer.p_unsafe * s for c, s in shares.items()}, abs=2e-4)
+        assert sum(answer.category_scores.values()) == pytest.approx(answer.p_unsafe)
+
+
+def test_an_unsafe_answer_names_the_category_with_the_highest_score(tiny: Running):
+    unsafe_alone = replace(QUESTION, categories=(), violable=QUESTION.categories[:2], category_scores=True)
+    for answer in tiny.ask(pictures(4), unsafe_alone):
+        verdict = parse_answer(answer.text, unsafe_alone)
+        assert answer.category_scores[verdict.category] == pytest.approx(max(answer.category_scores.values()), rel=1e-3)
+
+
+def test_scores_of_categories_cost_one_token_for_each_place_where_they_part(tiny: Running):
+    payload = tiny.renderer.render(pictures(1)[0], "", QUESTION)
+    question = replace(QUESTION, rationale="none", violable=QUESTION.categories[:2])
+    (without,), (scored,) = (tiny.judge([payload], replace(question, category_scores=w)) for w in (False, True))
+    assert without.category_scores is None
+    assert scored.output_tokens == without.output_tokens + 1
+    assert scored.cached_tokens > without.cached_tokens + payload.prompt_tokens - 64
+    assert (scored.text, scored.p_unsafe) == (without.text, pytest.approx(without.p_unsafe, abs=2e-4))
+    single = replace(question, violable=QUESTION.violable)
+    (without,), (alone,) = (tiny.judge([payload], replace(single, category_scores=w)) for w in (False, True))
+    assert alone.output_tokens == without.output_tokens
+    assert alone.category_scores == {"O1": alone.p_unsafe}
 
 
 def test_the_second_pass_finds_the_first_in_the_cache(tiny: Running):

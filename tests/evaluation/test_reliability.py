@@ -18,12 +18,19 @@ from curate.core.calibration import Calibration, load_calibration, save_calibrat
 from curate.core.errors import InputError
 from curate.core.types import Annotation, Rating, Status
 from curate.evaluation.fit_calibration import (
+    calibrated,
     cross_validated_errors,
     fit_calibration,
 )
 from curate.evaluation.ranking import areas, can_rank, curves
 from curate.evaluation.reliability import calibration_errors, reliability_table
-from curate.evaluation.thresholds import Target, choose_by_category, choose_operating_point, write_filter
+from curate.evaluation.thresholds import (
+    Target,
+    _operating_point,
+    choose_by_category,
+    choose_operating_point,
+    write_filter,
+)
 from curate.filtering.calibrating import apply_calibration
 from curate.filtering.rules import compile_rules
 from curate.runs.annotation_table import to_table
@@ -223,17 +230,33 @@ def test_no_other_threshold_is_cheaper(rows, costs):
     assert fn * point.counts["fn"] + fp * point.counts["fp"] <= cheapest
 
 
-@settings(max_examples=15)
-@given(ROWS)
-def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows):
-    outcomes = outcomes_of([dataclasses.replace(row, answer=row.answer or "Safe") for row in rows])
+def shared_out(p, chance):
+    share = chance.random()
+    return {"O1": p * share, "O2": p * (1 - share)}
+
+
+HALVING = Calibration(method="platt", fitted_on=10, slope=0.5, intercept=-0.7)
+
+
+@settings(max_examples=40)
+@given(ROWS, st.randoms(use_true_random=False), st.sampled_from([None, HALVING]))
+def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows, chance, calibration):
+    """With scores of categories, too, and with a calibration."""
+    given_rows = [
+        dataclasses.replace(row, answer=row.answer or "Safe", scores=chance.choice([None, shared_out(row.p, chance)]))
+        for row in rows
+    ]
+    outcomes = outcomes_of(given_rows)
     if not outcomes.unsafe.any():
         return
     target = Target(cost_fn=3, cost_fp=2)
-    point = choose_by_category(outcomes, target)
+    chosen = outcomes if calibration is None else calibrated(outcomes, calibration)
+    point = choose_by_category(chosen, target)
+    point = _operating_point(chosen, point.threshold, {"O1": 0.35, **point.by_category})
     path = tmp_path_factory.getbasetemp() / "filter.yaml"
-    write_filter(point, target, path)
+    write_filter(point, target, path, calibration)
     rules = compile_rules(FilterSettings(**yaml.safe_load(path.read_text())), ["O1", "O2"])
+    judged = outcomes.rows.select("key", "predicted", "predicted_category", "p_unsafe")
     annotations = [
         Annotation(
             key=key,
@@ -244,8 +267,9 @@ def test_the_filter_file_flags_what_was_promised(tmp_path_factory, rows):
             rating=Rating(rating),
             category=c,
             p_unsafe=p,
+            category_scores=row.scores,
         )
-        for key, rating, c, p in outcomes.rows.select("key", "predicted", "predicted_category", "p_unsafe").iter_rows()
+        for (key, rating, c, p), row in zip(judged.iter_rows(), given_rows, strict=True)
     ]
     splits = rules.apply(pl.DataFrame(to_table(annotations)).lazy()).collect()["split"]
     assert set(splits) <= {"unsafe", "clean"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.core.calibration import Calibration
 from curate.core.errors import InputError
 from curate.core.types import Annotation, Rating, Status
 from curate.filtering import conditions
@@ -71,6 +74,54 @@ def test_categories_have_thresholds_of_their_own():
     assert splits(rows, by_category=by_category) == ["clean", "review", "unsafe", "unsafe"]
     found = splits(rows, thresholds={"unsafe": 0.7, "review": 0.65}, by_category={"O3": {"unsafe": 0.6, "review": 0.2}})
     assert found == ["clean", "clean", "unsafe", "clean"]
+
+
+SCORES = {"O1": 0.05, "O2": 0.25, "O3": 0.0}
+
+
+def test_a_categorys_score_is_held_against_its_own_threshold_whatever_the_answer_names():
+    rows = [
+        row(0, p_unsafe=0.3, category_scores=SCORES),
+        row(1, p_unsafe=0.3),
+        row(2, rating=Rating.UNSAFE, category="O1", p_unsafe=0.6, category_scores=SCORES | {"O1": 0.35}),
+        row(3, p_unsafe=0.3, category_scores={}),
+    ]
+    low = {"O2": {"unsafe": 0.2}}
+    assert splits(rows, by_category=low) == ["unsafe", "clean", "unsafe", "clean"]
+    assert splits(rows, by_category={"O2": {"unsafe": 0.3}}) == ["clean", "clean", "unsafe", "clean"]
+    assert splits(rows, by_category={"O2": {"review": 0.2}}) == ["review", "clean", "unsafe", "clean"]
+    lax = {"O1": {"unsafe": 0.9}}
+    assert splits(rows, by_category=lax) == ["clean", "clean", "clean", "clean"], "a row that names it goes by its own"
+    assert splits(rows, by_category=low | lax) == ["unsafe", "clean", "unsafe", "clean"]
+
+
+def test_a_score_is_compared_in_float32_and_calibrated_in_proportion():
+    rows = [row(0, p_unsafe=0.8, category_scores={"O2": 0.7}), row(1, p_unsafe=0.0, category_scores={"O2": 0.0})]
+    assert splits(rows, by_category={"O2": {"unsafe": 0.7}}) == ["unsafe", "clean"]
+    halved = Calibration(method="isotonic", fitted_on=10, x=(0.0, 0.8, 1.0), y=(0.2, 0.4, 1.0))
+    found = {cut: splits(rows, by_category={"O2": {"unsafe": cut}}, calibration=halved) for cut in (0.2, 0.34, 0.36)}
+    assert found == {0.2: ["unsafe", "unsafe"], 0.34: ["unsafe", "clean"], 0.36: ["clean", "clean"]}
+
+
+cuts = st.one_of(st.none(), st.floats(min_value=0, max_value=1, width=32))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_scores_can_only_make_a_rows_fate_stricter(data: st.DataObject):
+    codes = data.draw(st.lists(st.sampled_from(CODES), min_size=1, unique=True))
+    by_category = {c: {"unsafe": data.draw(cuts)} for c in codes}
+    p = data.draw(st.floats(min_value=0, max_value=1, width=32))
+    rating = data.draw(st.sampled_from(list(Rating)))
+    given_scores = {c: p * data.draw(st.floats(min_value=0, max_value=1)) for c in CODES}
+    one = row(0, p_unsafe=p, rating=rating, category=data.draw(st.sampled_from(CODES)))
+    (without,) = splits([one], by_category=by_category)
+    (with_scores,) = splits([replace(one, category_scores=given_scores)], by_category=by_category)
+    reached = any(
+        cut["unsafe"] is not None and np.float32(given_scores[c]) >= np.float32(cut["unsafe"])
+        for c, cut in by_category.items()
+    )
+    assert with_scores == ("unsafe" if reached else without)
 
 
 @pytest.mark.parametrize("p", [None, float("nan")])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from curate.cli.hydra_config import compose_serve
 from curate.core.calibration import Calibration
@@ -31,11 +33,14 @@ def decide(row, passes=("clean",), **settings):
 
 
 @pytest.mark.slow
-def test_the_sample_gets_the_same_decisions_from_filter_and_from_the_service(tmp_path):
+@pytest.mark.parametrize("scores", [False, True])
+def test_the_sample_gets_the_same_decisions_from_filter_and_from_the_service(tmp_path, scores):
+    """The same where every category has a score that is held against its own threshold."""
+    asked = ["model.category_scores=true"] if scores else []
     seeds = range(150)
     write_tar(tmp_path / "00000.tar", list(seeds), broken={7: b"no picture"})
     run = tmp_path / "run"
-    curate(*fake_run(str(tmp_path / "00000.tar"), run))
+    curate(*fake_run(str(tmp_path / "00000.tar"), run), *asked)
     judged = rows(run)
     with (tmp_path / "gold.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -46,10 +51,15 @@ def test_the_sample_gets_the_same_decisions_from_filter_and_from_the_service(tmp
     curate("evaluate", f"predictions={run}", f"gold={tmp_path / 'gold.csv'}", "recall=0.8", "calibrated=true")
     files = [str(path) for path in sorted(run.glob("filter*.yaml"))]
     assert len(files) > 1, "thresholds in general, and by category"
+    if scores:
+        rules = yaml.safe_load(Path(files[0]).read_text()) | {"by_category": {"O2": {"unsafe": 0.1, "review": 0.02}}}
+        (tmp_path / "by_score.yaml").write_text(yaml.safe_dump(rules))
+        files.append(str(tmp_path / "by_score.yaml"))
+    by_score = 0
     for chosen in (*files, "strict"):
         curate("filter", f"output.dir={run}", f"filter={chosen}", "filter.write=index")
         splits = {s: {row["sha256"] for row in split_rows(run, s)} for s in ("clean", "review", "unsafe")}
-        with serving(f"filter={chosen}") as service:
+        with serving(f"filter={chosen}", *asked) as service:
             for seed in seeds:
                 image = b"no picture" if seed == 7 else picture(seed)
                 said = service.judge(image).json()
@@ -59,9 +69,27 @@ def test_the_sample_gets_the_same_decisions_from_filter_and_from_the_service(tmp
                     continue
                 assert decision["sha256"] in splits[decision["split"]], (chosen, seed)
                 assert decision["blocked"] == (decision["split"] != "clean")
+                by_score += "by the score of O2" in decision["decided_by"] and decision["split"] == "unsafe"
         assert sum(map(len, splits.values())) == len(judged) - 1
         assert len(splits["clean"]) > 5
         assert len(splits["unsafe"]) > 5
+    assert (by_score > 5) == scores
+
+
+def test_the_categories_whose_score_decides_are_named():
+    row = replace(ROW, p_unsafe=0.4, category_scores={"O1": 0.1, "O2": 0.3})
+    own = {"by_category": {"O1": Thresholds(unsafe=0.2), "O2": Thresholds(unsafe=0.25, review=0.1)}}
+    decision = decide(row, **own)
+    assert (decision.split, decision.reached) == ("unsafe", ("O2",))
+    assert decision.decided_by == (
+        "rule unsafe, filter.by_category.O2.unsafe=0.25 by the score of O2, "
+        "filter.by_category.O2.review=0.1 by the score of O2"
+    )
+    halved = Calibration(method="isotonic", fitted_on=10, x=(0.0, 0.4, 1.0), y=(0.0, 0.2, 1.0))
+    calibrated = decide(row, **own, calibration=halved)
+    assert (calibrated.split, calibrated.reached) == ("review", ("O2",))
+    assert calibrated.category_scores == pytest.approx({"O1": 0.05, "O2": 0.15})
+    assert not decide(replace(row, category_scores=None), **own).reached
 
 
 def test_the_safeguards_own_rating_decides_without_thresholds():

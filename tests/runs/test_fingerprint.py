@@ -57,6 +57,14 @@ def test_arguments_of_vllm_count_unless_they_are_known_not_to(settings, args, co
     assert bool(given.difference(plain.parts)) == counts
 
 
+def test_scores_of_categories_are_a_part_where_they_are_wanted_and_the_judge_stays_the_same(settings):
+    wanted = settings.model_copy(update={"model": settings.model.model_copy(update={"category_scores": True})})
+    plain, scored = of(settings), of(wanted)
+    assert "policy.category_scores" not in plain.parts
+    assert scored.differs_in(plain.parts) == ["policy.category_scores"]
+    assert scored.judge == plain.judge, "a calibration fits both"
+
+
 def test_arguments_of_the_fake_change_nothing_that_is_real(settings):
     assert of(settings, {"name": "fake"}) == of(settings, {"name": "fake", "args": {"latency": 1}})
 

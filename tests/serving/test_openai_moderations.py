@@ -54,6 +54,27 @@ def test_a_picture_has_every_category_and_the_policys_own(service, client):
     assert result.model_extra["curate"] == row
 
 
+def test_with_scores_of_categories_each_has_its_own_and_what_several_stand_for_their_sum():
+    filters = ["filter.by_category.O3.unsafe=0.02"]
+    with serving("policy=llavaguard", "model.category_scores=true", *filters) as running:
+        client = openai.OpenAI(base_url=f"{running.url}/v1", **KEY)
+        policy = running.service.settings.policies["llavaguard"]
+        by_score = 0
+        for seed in range(30):
+            (result,) = client.moderations.create(input=[part(png(seed))]).results
+            said, scores = result.model_extra["curate"], result.category_scores.model_dump(by_alias=True)
+            own = {code: scores[code] for code in policy.categories}
+            assert own == said["category_scores"]
+            assert sum(own.values()) == pytest.approx(said["p_unsafe"], rel=1e-4)
+            for name in MODERATION:
+                standing = [own[code] for code, one in policy.categories.items() if name in one.moderation]
+                assert scores[name] == pytest.approx(min(1.0, sum(standing)))
+            flags = result.categories.model_dump(by_alias=True)
+            assert flags["O3"] == (result.flagged and (said["category"] == "O3" or own["O3"] >= 0.02))
+            by_score += result.flagged and said["rating"] == "Safe"
+        assert by_score > 1, "pictures that were called Safe"
+
+
 def test_what_the_policy_does_not_cover_is_told_apart_from_what_is_not_flagged(client):
     (result,) = client.moderations.create(input=[part(SAFE)]).results
     applied = result.category_applied_input_types.model_dump(by_alias=True)

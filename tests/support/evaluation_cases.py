@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,6 +23,7 @@ class Row:
     category: str | None = "NA"
     answered_category: str | None = "NA"
     p: float | None = None
+    scores: Mapping[str, float] | None = None
 
 
 def outcomes_of(rows: list[Row]) -> Outcomes:
@@ -43,6 +45,10 @@ def gold_of(rows: list[Row]) -> Gold:
     return Gold(source="gold", rows=frame, exceptions="given")
 
 
+def _scores(row: Row) -> list[dict[str, object]] | None:
+    return row.scores and [{"category": code, "score": score} for code, score in row.scores.items()]
+
+
 def predictions_of(rows: list[Row]) -> pl.DataFrame:
     valid = [row.answer is not None for row in rows]
     return pl.DataFrame(
@@ -52,6 +58,7 @@ def predictions_of(rows: list[Row]) -> pl.DataFrame:
             "rating": [row.answer for row in rows],
             "category": [row.answered_category if ok else None for row, ok in zip(rows, valid, strict=True)],
             "p_unsafe": [row.p if ok else None for row, ok in zip(rows, valid, strict=True)],
+            "category_scores": [_scores(row) if ok else None for row, ok in zip(rows, valid, strict=True)],
             "invalid": [None if ok else "invalid_output" for ok in valid],
         },
         schema=predictions.SCHEMA,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from curate.console import output
 from curate.core.types import Answer, Question, Rating
 from curate.engines.base import Payload, Renderer
 from curate.engines.vllm_engine import VllmEngine
+from curate.judges.verdicts import RATING_SUFFIX
 from curate.settings.engine import EngineSettings
 from curate.settings.model import ModelSettings
 
@@ -96,3 +98,24 @@ def reference(model: Any, processor: Any, image: Image.Image, text: str) -> Refe
     return Reference(
         tokens=inputs["input_ids"].shape[1], p_unsafe=unsafe / (safe + unsafe), label_mass=math.fsum((safe, unsafe))
     )
+
+
+def reference_shares(
+    model: Any, processor: Any, image: Image.Image, text: str, categories: Sequence[str]
+) -> dict[str, float]:
+    """P(category | Unsafe) by code, from a forward pass over each whole answer, masked as by a grammar."""
+    answers = {c.partition(": ")[0]: f'{text}Unsafe{RATING_SUFFIX}{json.dumps(c)[1:-1]}"' for c in categories}
+    found = {}
+    for code, answer in answers.items():
+        inputs = processor(images=image, text=answer, return_tensors="pt")
+        found[code] = (inputs["input_ids"][0].tolist(), model(**inputs).logits[0])
+    shares = {}
+    for code, (tokens, logits) in found.items():
+        share = 1.0
+        for place in range(len(tokens)):
+            allowed = {other[place] for other, _ in found.values() if other[:place] == tokens[:place]}
+            if len(allowed) > 1:
+                among = logits[place - 1, sorted(allowed)].softmax(-1)
+                share *= float(among[sorted(allowed).index(tokens[place])])
+        shares[code] = share
+    return shares
