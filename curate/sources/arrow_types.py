@@ -121,11 +121,13 @@ def bytes_of(column: pa.Array) -> Callable[[int], memoryview | None]:
         return lambda row: memoryview(value.as_buffer()) if (value := column[row]).is_valid else None
     if len(column) == column.null_count:
         return lambda row: None
-    is_valid = column.is_valid().to_pylist()
     _, offsets, data = column.buffers()
     number = np.dtype(np.int64 if pa.types.is_large_binary(kind) or pa.types.is_large_string(kind) else np.int32)
     ends = np.frombuffer(offsets, number, len(column) + 1, column.offset * number.itemsize).tolist()
     values = memoryview(b"" if data is None else data)
+    if not column.null_count:
+        return lambda row: values[ends[row] : ends[row + 1]]
+    is_valid = column.is_valid().to_pylist()
     return lambda row: values[ends[row] : ends[row + 1]] if is_valid[row] else None
 
 

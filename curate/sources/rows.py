@@ -64,7 +64,7 @@ class _Rows:
         self._start = start
         self._pictures = RowPictures(batch, layout)
         self._key_of = None if layout.key is None else texts_of(batch.column(layout.key))
-        self._any_large = batch.nbytes > MOST_BYTES
+        self._any_large = batch.get_total_buffer_size() > MOST_BYTES  # what its rows share with others included
         self._beside: dict[int | None, RowColumns] = {}
 
     def samples(self, row: int, dataset: DatasetSettings, fetch: Fetch | None) -> Iterator[Sample]:
