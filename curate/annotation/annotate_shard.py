@@ -23,6 +23,7 @@ from curate.annotation.preprocess_pool import Pool, digest_of
 from curate.annotation.reorder_buffer import Backlog, ReorderBuffer
 from curate.annotation.shard_writer import Identity, ShardWriter
 from curate.core.errors import CurateError, Drained, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.threads import in_thread, uninterrupted
 from curate.core.types import Annotation, Damage, Question, Sample, ShardRef, Unaskable
 from curate.engines.base import Engine
@@ -30,7 +31,6 @@ from curate.judges.questions import Questions, QuestionsFor
 from curate.runs.commits import Commit, commit_name
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
-from curate.sources.files import one_line
 from curate.sources.passed_over import PassedOverLedger
 from curate.sources.registry import source_for
 from curate.storage.store import Store

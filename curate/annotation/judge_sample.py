@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from curate.annotation.preprocess_pool import Pool, Prepared
 from curate.core.errors import InputQuarantined, InvalidOutput, RequestRejected
-from curate.core.types import Annotation, Answer, Failure, Question, Rating, Sample, Status, Unaskable
+from curate.core.types import Annotation, Failure, Question, Rating, Sample, Status, Unaskable
 from curate.engines.base import Engine, Payload
 from curate.judges.questions import Questions
 from curate.judges.verdicts import parse_answer
@@ -27,7 +28,7 @@ async def judge(
     Args:
         sample: as it is read.
         shard: id of the shard that it is in, for the row.
-        asked: by pass.
+        asked: by pass, at least one.
         pool: where it is decoded and rendered.
         engine: started.
         settle: told how many bytes the sample and its payloads hold, once that is known.
@@ -38,16 +39,23 @@ async def judge(
     """
     prepared = await pool.prepare(sample, tuple(asked.values()))
     settle(len(sample.image or b"") + prepared.nbytes)
-    blank = _blank(sample, shard, prepared)
+    first, *others = asked.values()
+    blank = _blank(sample, shard, prepared, first.policy)
+    blanks = [blank, *(replace(blank, policy=question.policy) for question in others)]
     if prepared.failure is not None:
-        return {name: _failed(replace(blank, policy=q.policy), prepared.failure) for name, q in asked.items()}
-    rows = await asyncio.gather(
-        *(
-            _ask_all(replace(blank, policy=question.policy), payloads, prepared.frames, question, engine)
-            for question, payloads in zip(asked.values(), prepared.payloads, strict=True)
-        )
+        return {name: _failed(blank, prepared.failure) for name, blank in zip(asked, blanks, strict=True)}
+    rows = await _together(
+        [
+            _ask_all(blank, payloads, prepared.frames, question, engine)
+            for blank, question, payloads in zip(blanks, asked.values(), prepared.payloads, strict=True)
+        ]
     )
     return dict(zip(asked, rows, strict=True))
+
+
+async def _together(asked: Sequence[Coroutine[Any, Any, Annotation]]) -> list[Annotation]:
+    """What all come to, at the same time; a single one, as of nearly all pictures, needs no task of its own."""
+    return [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
 
 
 async def _ask_all(
@@ -58,7 +66,7 @@ async def _ask_all(
     engine: Engine,
 ) -> Annotation:
     """The row of a picture: that of its only frame, or of the strictest of those that are judged."""
-    rows = await asyncio.gather(*(_ask(blank, payload, question, engine) for payload in payloads))
+    rows = await _together([_ask(blank, payload, question, engine) for payload in payloads])
     if frames is None:
         return rows[0]
     strictest = max(range(len(rows)), key=lambda n: _strictness(rows[n]))
@@ -102,13 +110,14 @@ async def _ask(
         return _failed(blank, Failure(status=Status.REJECTED_BY_ENGINE, detail=str(error)))
     except InputQuarantined as error:
         return _failed(blank, Failure(status=Status.ENGINE_FAILURE, detail=str(error)))
-    counted = _counted(blank, answer)
+    counts = {name: getattr(answer, name) for name in ("prompt_tokens", "cached_tokens", "output_tokens")}
     try:
         verdict = parse_answer(answer.text, question)
     except InvalidOutput as error:
-        return _failed(counted, Failure(status=Status.INVALID_OUTPUT, detail=str(error)))
+        return _failed(replace(blank, **counts), Failure(status=Status.INVALID_OUTPUT, detail=str(error)))
     return replace(
-        counted,
+        blank,
+        **counts,
         status=Status.LABELLED,
         rating=verdict.rating,
         category=verdict.category,
@@ -120,14 +129,14 @@ async def _ask(
     )
 
 
-def _blank(sample: Sample, shard: str, prepared: Prepared) -> Annotation:
+def _blank(sample: Sample, shard: str, prepared: Prepared, policy: str) -> Annotation:
     """A row that says nothing yet but who it is; the status is set by whoever completes it."""
     return Annotation(
         key=sample.key,
         shard=shard,
         index=sample.index,
         image_name=sample.part,
-        policy="",
+        policy=policy,
         status=Status.ENGINE_FAILURE,
         sha256=prepared.sha256,
         width=prepared.width,
@@ -171,12 +180,3 @@ def meta_of(sample: Sample) -> str:
 
 def _failed(row: Annotation, failure: Failure) -> Annotation:
     return replace(row, status=failure.status, detail=failure.detail)
-
-
-def _counted(row: Annotation, answer: Answer) -> Annotation:
-    return replace(
-        row,
-        prompt_tokens=answer.prompt_tokens,
-        cached_tokens=answer.cached_tokens,
-        output_tokens=answer.output_tokens,
-    )

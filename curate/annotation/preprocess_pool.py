@@ -16,6 +16,7 @@ from PIL.Image import Image
 
 from curate.annotation.decoder_noise import Overheard
 from curate.console.untrusted_text import one_line
+from curate.core import secrets
 from curate.core.errors import CurateError, EngineDead, RequestRejected
 from curate.core.types import Failure, Question, Sample, Status, Unaskable
 from curate.engines.base import Payload, Renderer, RendererFactory
@@ -23,7 +24,6 @@ from curate.images.decoding import Decoded, ImageRefused, decode, sha256_of
 from curate.images.frames import DEFAULT_FRAMES, Frames
 from curate.processes.piped_process import PipedProcess, ProcessDied
 from curate.settings.dataset import DatasetSettings
-from curate.sources import files
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def prepare(
     except ImageRefused as refused:
         return Prepared(sha256=sha256, failure=refused.failure, decode_seconds=perf_counter() - started)
     except Exception as error:  # noqa: BLE001 - whatever a decoder comes upon, it is this picture's fate alone
-        failure = Failure(status=Status.UNDECODABLE, detail=f"its decoder failed: {files.one_line(error)}")
+        failure = Failure(status=Status.UNDECODABLE, detail=f"its decoder failed: {secrets.one_line(error)}")
         return Prepared(sha256=sha256, failure=failure, decode_seconds=perf_counter() - started)
     decoded_at = perf_counter()
     # Rendered picture by picture: a renderer shares what it made of the last one between questions.
@@ -149,7 +149,9 @@ def _render(image: Image, sha256: str, question: Question | Unaskable, renderer:
     except CurateError:
         raise
     except Exception as error:  # noqa: BLE001 - as above; where all pictures meet it, the run's budget ends the run
-        return Failure(status=Status.REJECTED_BY_ENGINE, detail=f"the image processor failed: {files.one_line(error)}")
+        return Failure(
+            status=Status.REJECTED_BY_ENGINE, detail=f"the image processor failed: {secrets.one_line(error)}"
+        )
 
 
 Job = tuple[Sample, tuple[Question | Unaskable, ...]] | None

@@ -91,6 +91,11 @@ def without_secrets(text: str) -> str:
     return _ASSIGNMENT.sub(lambda found: _masked_value(found, found[1]), text)
 
 
+def one_line(error: BaseException) -> str:
+    """Kind and message of an error, without line breaks and secrets."""
+    return f"{type(error).__name__}: {' '.join(without_secrets(str(error)).split())}"[:300]
+
+
 def masked_options(options: Mapping[str, object]) -> dict[str, object]:
     """Options of a file system with every text masked that is not known to be harmless, however deep it stands."""
     return {name: _masked_option(name, value) for name, value in options.items()}

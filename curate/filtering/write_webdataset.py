@@ -21,7 +21,7 @@ from curate.images.formats import sniff_format
 from curate.settings.dataset import DatasetSettings
 from curate.settings.filter import FilterSettings
 from curate.sources.names import to_bytes, to_text
-from curate.sources.rows import COLUMNS
+from curate.sources.row_columns import COLUMNS
 from curate.sources.webdataset import key_and_suffix
 
 Member = tuple[str, bytes]

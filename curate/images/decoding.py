@@ -133,8 +133,9 @@ def decode(
         raise _refusal(Status.UNDECODABLE, "empty file")
     if len(image) > max_bytes:
         raise _refusal(Status.TOO_MANY_BYTES, f"{len(image)} bytes, limit {max_bytes}")
-    plugin = _plugin(image)
-    if sniff_format(image) == "jxl":
+    extension = sniff_format(image)
+    plugin = _plugin(image, extension)
+    if extension == "jxl":
         _check_jxl(image, max_pixels)
     picture, (width, height) = _load(plugin, image, max_pixels, needed)
     orientation = _orientation(picture)
@@ -153,8 +154,7 @@ def decode(
     return Decoded(frames=taken or (Frame(number=0, image=first),), width=width, height=height, frame_count=count)
 
 
-def _plugin(image: bytes) -> type[ImageFile.ImageFile]:
-    extension = sniff_format(image)
+def _plugin(image: bytes, extension: str | None) -> type[ImageFile.ImageFile]:
     if extension is None:
         known = name_of(image) or f"no picture: starts with {image[:12]!r}"
         raise _refusal(Status.UNSUPPORTED_FORMAT, f"{known}; read are {', '.join(f.name for f in FORMATS.values())}")
@@ -317,6 +317,8 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
+    if isinstance(picture, JpegImageFile) and picture.mode == "RGB":
+        return picture._new(picture.im)  # the same pixels: nobody moves a JPEG to another frame, so none is copied
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = _to_8_bit(picture)
     elif picture.mode == "La":  # premultiplied grey, which Pillow turns into "LA" only

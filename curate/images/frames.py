@@ -26,6 +26,8 @@ def chosen(frames: Frames, count: int, pixels: int) -> tuple[int, ...]:
         count: how many there are.
         pixels: of one frame.
     """
+    if count == 1:
+        return (0,)
     within_reach = max(1, min(count, MOST_PIXELS // max(1, pixels)))
     wanted = [number for number in _wanted(frames, count) if number < within_reach]
     return tuple(wanted[:MOST]) or (0,)

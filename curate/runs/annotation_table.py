@@ -50,7 +50,7 @@ SCHEMA = pa.schema(
 )
 """Columns of annotations/<policy>/<shard-id>.parquet, in order."""
 
-_POLARS_SCHEMA = pl.DataFrame(SCHEMA.empty_table()).schema
+_POLARS_SCHEMA = pl.Schema(SCHEMA)
 
 _STRICTEST_FIRST = (
     pl.col("status") == Status.LABELLED.value,

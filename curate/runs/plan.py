@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import ShardRef
 from curate.settings.dataset import DatasetSettings
-from curate.sources.files import one_line
 from curate.sources.patterns import expand, refuse_repeats
 from curate.sources.registry import detect_format, source_for
 

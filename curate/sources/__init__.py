@@ -9,7 +9,9 @@ Law: bytes are handed on as they are, and what cannot be read is told with where
 | registry | sources by format; another one is one file and one line here |
 | webdataset, parquet, arrow, zip, manifest, folder, hub | a format each |
 | kinds | what is not read, named for what it is, with what to do |
-| tar, rows, class_names, names, meta, files, file_shards | what they share |
+| rows | rows of Arrow tables as samples |
+| row_layout, row_pictures, row_columns | of a row: columns that matter, pictures in them, what stands beside these |
+| tar, tar_headers, arrow_types, class_names, names, meta, files, file_shards | what they share |
 | text_images, own_files | pictures in texts: base64, and paths of files below the data set's own folder |
 | passed_over | what is no part of any sample, counted by reason |
 | patterns | brace ranges, globs and folders, expanded to shards |
@@ -23,6 +25,6 @@ __all__ = (
     "passed_over",
     "patterns",
     "registry",
-    "rows",
+    "row_columns",
     "webdataset",
 )

@@ -11,14 +11,16 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, folder_of, one_line, unreadable
+from curate.sources.files import Files, folder_of, unreadable
 from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
+from curate.sources.row_layout import layout
 
 _BROKEN = (pa.ArrowException, OSError, ValueError)
 _MAGIC = b"ARROW1"
@@ -111,7 +113,7 @@ def _check_first(url: str, dataset: DatasetSettings) -> None:
         with _opened(url, dataset) as raw:
             schema, batches = _read(raw)
             first = next(batches, None)
-            rows.layout(schema, dataset, url, first=first)
+            layout(schema, dataset, url, first=first)
     except InputError:
         raise
     except (ShardUnreadable, *_BROKEN):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from curate.core.errors import InputError
+from curate.core.secrets import one_line
 from curate.core.types import ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import shard_id
-from curate.sources.files import STORAGE_ERRORS, Files, file_name, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, Files, file_name, unreadable
 
 
 def shards_of_files(urls: Sequence[str], dataset: DatasetSettings, format: str) -> list[ShardRef]:  # noqa: A002

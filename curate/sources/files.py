@@ -15,9 +15,9 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from curate.console.output import complain
 from curate.core.errors import InputError, ShardUnreadable
-from curate.core.secrets import masked_place, masked_url, without_secrets
+from curate.core.secrets import masked_place, masked_url, one_line
 from curate.settings.secrets import given_again
 from curate.sources.passed_over import DANGLING, SPECIAL, Note, ignored, why_hidden
 from curate.storage.transient_errors import Patience, attempt, is_transient
@@ -214,11 +214,6 @@ def unreadable(url: str, error: BaseException) -> ShardUnreadable:
     return ShardUnreadable(f"{what}; check that it is there{moved} and start again")
 
 
-def one_line(error: BaseException) -> str:
-    """Kind and message of an error, without line breaks and secrets."""
-    return f"{type(error).__name__}: {' '.join(without_secrets(str(error)).split())}"[:300]
-
-
 class _Guarded(io.RawIOBase):
     """An fsspec file that raises ShardUnreadable in place of the storage's own errors, those that pass tried again.
 
@@ -228,7 +223,9 @@ class _Guarded(io.RawIOBase):
     def __init__(self, url: str, file: Any) -> None:
         self._url = url
         self._file = file
-        self._patience = PATIENCE if getattr(file, "size", None) is not None else Patience(total=0)
+        self._goes_on = getattr(file, "size", None) is not None
+        self._patience = PATIENCE if self._goes_on else Patience(total=0)
+        self._read: Callable[[Any], int] = getattr(file, "readinto", None) or partial(_copied, file)
 
     def readable(self) -> bool:
         return True
@@ -243,17 +240,29 @@ class _Guarded(io.RawIOBase):
         return int(self._file.seek(offset, whence))
 
     def readinto(self, buffer: Any) -> int:
+        start = self._file.tell() if self._goes_on else None
+
+        def read() -> int:
+            if start is not None and self._file.tell() != start:
+                self._file.seek(start)  # a try that failed halfway has moved on
+            return int(self._read(buffer))
+
         try:
-            data = attempt(lambda: self._file.read(len(buffer)), self._patience, passes, STORAGE_ERRORS)
+            return attempt(read, self._patience, passes, STORAGE_ERRORS)
         except STORAGE_ERRORS as error:
             raise unreadable(self._url, error) from error
-        buffer[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _copied(file: Any, buffer: Any) -> int:
+    """As `readinto`, of a file that has none."""
+    data = file.read(len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
 
 
 def _like(url: str, path: str) -> str:

@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Failure, Sample, ShardRef, Status
 from curate.images.formats import BEGINNING, looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import FRESH_SECONDS, is_named_as_picture, shard_id, too_many_bytes
-from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, one_line, relative, unreadable
+from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, leaves, relative, unreadable
 from curate.sources.meta import describe, too_long
 from curate.sources.names import to_text
 from curate.sources.passed_over import LISTS, NO_PICTURE, ORPHANS, OUTSIDE, UNREADABLE, Note, ignored

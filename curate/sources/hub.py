@@ -25,14 +25,16 @@ import fsspec
 import pyarrow as pa
 
 from curate.core.errors import InputError
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.settings.secrets import refuse_masked
 from curate.sources import rows
 from curate.sources.base import FRESH_SECONDS, ShardBroken, shard_id
-from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, one_line, unreadable
+from curate.sources.files import STORAGE_ERRORS, file_name, is_inside, unreadable
 from curate.sources.own_files import OutsideDataset
 from curate.sources.passed_over import Note, ignored
+from curate.sources.row_layout import layout
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -115,8 +117,8 @@ class HubSource:
             raise InputError(f"dataset.shards: datasets cannot load {url!r}: {one_line(error)}") from error
         for split, stream in streams.items():
             schema = stream.features.arrow_schema
-            if not rows.layout(schema, dataset, url).certain:  # what texts are is told by the first row
-                rows.layout(schema, dataset, url, first=next(_batches(stream.take(1)), None))
+            if not layout(schema, dataset, url).certain:  # what texts are is told by the first row
+                layout(schema, dataset, url, first=next(_batches(stream.take(1)), None))
             for number in range(stream.num_shards):
                 part = f"{split}/{number:05d}-of-{stream.num_shards:05d}"
                 stem = f"{file_name(url)}-{split}-{number:05d}"

@@ -15,11 +15,12 @@ from itertools import chain, islice
 from typing import Any
 
 from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken, too_many_bytes
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, file_name, folder_of, one_line
+from curate.sources.files import Files, file_name, folder_of
 from curate.sources.meta import READ_BYTES, plain
 from curate.sources.names import to_text
 from curate.sources.own_files import OwnFiles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 
 READ_BYTES = 2**20
@@ -26,21 +26,30 @@ def describe(text: bytes | None, fields: bytes | None) -> dict[str, object]:
     return caption | ({} if fields is None else _fields(fields)) | caption
 
 
-def plain(value: object) -> object:
+def plain_text(text: str) -> str:
+    """`text` as JSON can hold it; see `plain`."""
+    if len(text) > READ_BYTES:
+        return f"<{len(text)} characters>"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def plain(value: object, of_text: Callable[[str], str] = plain_text) -> object:
     """`value` as JSON can hold it.
 
     Numbers that are not finite become null, times ISO 8601, bytes their count ("<12 bytes>"), lone surrogates escapes,
     anything else its text. Of texts beyond `READ_BYTES` the length is left ("<2000000 characters>").
+
+    Args:
+        value: of any kind.
+        of_text: what becomes of texts; names of fields are as `plain_text` has them.
     """
     match value:
+        case str():
+            return of_text(value)
         case None | bool() | int():
             return value
         case float():
             return value if math.isfinite(value) else None
-        case str() if len(value) > READ_BYTES:
-            return f"<{len(value)} characters>"
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
         case bytes():
             return f"<{len(value)} bytes>"
         case datetime() | date() | time():
@@ -48,9 +57,9 @@ def plain(value: object) -> object:
         case timedelta():
             return value.total_seconds()
         case Mapping():
-            return {str(plain(str(name))): plain(item) for name, item in value.items()}
+            return {plain_text(str(name)): plain(item, of_text) for name, item in value.items()}
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [plain(item, of_text) for item in value]
         case _:
             return str(value)
 

@@ -9,14 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.core.errors import InputError, ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Sample, ShardRef
 from curate.settings.dataset import DatasetSettings
 from curate.sources import rows
 from curate.sources.base import ShardBroken
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, folder_of, one_line
+from curate.sources.files import Files, folder_of
 from curate.sources.own_files import OwnFiles
 from curate.sources.passed_over import Note, ignored
+from curate.sources.row_layout import layout
 
 # `Files.open` turns failures of the storage into ShardUnreadable; what Arrow still raises is about the content,
 # as OSError in many cases.
@@ -87,7 +89,7 @@ def _check_first(url: str, files: Files, dataset: DatasetSettings) -> None:
             schema, first = file.schema_arrow, next(_batches(file), None)
     except (ShardUnreadable, *_BROKEN):
         return
-    rows.layout(schema, dataset, url, first=first)
+    layout(schema, dataset, url, first=first)
 
 
 def _samples(url: str, files: Files) -> int | None:

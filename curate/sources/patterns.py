@@ -9,8 +9,9 @@ from typing import Any
 from braceexpand import braceexpand
 
 from curate.core.errors import InputError
+from curate.core.secrets import one_line
 from curate.sources.base import is_named_as_picture
-from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name, one_line
+from curate.sources.files import STORAGE_ERRORS, FileInfo, Files, file_name
 from curate.sources.kinds import by_name
 from curate.sources.registry import BESIDE_IMAGES, SUFFIXES, format_of_name
 

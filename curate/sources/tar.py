@@ -24,12 +24,13 @@ import zstandard
 from curate.images.formats import BEGINNING
 from curate.sources.names import to_text
 from curate.sources.passed_over import RESERVED, SPARSE, SPECIAL, SYMBOLIC_LINKS, Note, ignored
+from curate.sources.tar_headers import StrictHeader
 
 BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 """What reading raises where the content of an archive is damaged."""
 
 _CHUNK = 2**20
-_LARGESTBEGINNINGER = 2**24
+_LARGEST_HEADER = 2**24
 # webdataset keeps names of this kind for itself.
 _RESERVED = re.compile(r"__[^/]*__($|/)")
 
@@ -111,24 +112,6 @@ def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-class _StrictHeader(tarfile.TarInfo):
-    """A header that never passes for the end of the archive when it is damaged."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> _StrictHeader:
-        try:
-            header = super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            raise tarfile.ReadError("no end-of-archive marker: cut off, or never finished") from None
-        except (tarfile.HeaderError, ValueError, IndexError, OverflowError, RecursionError) as error:
-            raise tarfile.ReadError(f"damaged header: {error}") from None
-        if not 0 <= header.size < 2**60:
-            raise tarfile.ReadError(f"damaged header: a size of {header.size} bytes")
-        return header
-
-
 class Archive:
     """A tar, decompressed, as a stream that only moves forward; what `tarfile` needs of a file.
 
@@ -161,13 +144,16 @@ class Archive:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of headers; fewer only at the end."""
-        if size > _LARGESTBEGINNINGER:
+        if size > _LARGEST_HEADER:
             raise tarfile.ReadError(f"damaged header: one of {size} bytes")
         return self._read(size)
 
     def _read(self, size: int) -> bytes:
-        chunks = list(self._chunks(size))
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if 0 < size <= _CHUNK and not self._unread:
+            chunk = self._stream.read(size)
+            self._position += len(chunk)
+            return chunk if len(chunk) == size else b"".join((chunk, *self._chunks(size - len(chunk))))
+        return b"".join(self._chunks(size))
 
     def body(self, size: int, limit: int) -> bytes | Digest:
         """The next `size` bytes, or their digest if they are more than `limit`."""
@@ -287,7 +273,7 @@ def _headers_of_one(archive: Archive) -> Iterator[tarfile.TarInfo]:
 
 def _opened(archive: Archive) -> tarfile.TarFile:
     return tarfile.TarFile(
-        fileobj=cast(BinaryIO, archive), tarinfo=_StrictHeader, encoding="utf-8", errors="surrogateescape"
+        fileobj=cast(BinaryIO, archive), tarinfo=StrictHeader, encoding="utf-8", errors="surrogateescape"
     )
 
 

@@ -43,6 +43,9 @@ PATH_NAMES = (
 _LONGEST_PATH = 4096
 _SURELY_NO_PATH = 256
 _HEAD = 44
+ENCODED_BEGINNING = 256
+"""Bytes of a text that tell whether it is a picture in base64."""
+
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{44}")
 _DATA_URL = re.compile(rb"data:([^,]{0,200}),", re.IGNORECASE)
 _BLANKS = b" \t\r\n"
@@ -59,9 +62,8 @@ class TextImage:
 
 def is_encoded(text: bytes) -> bool:
     """Whether a text begins like a picture in base64, or is a `data:` URL of one."""
-    start = text[:256].lstrip(_BLANKS)
-    described = _DATA_URL.match(start)
-    if described:
+    start = text[:ENCODED_BEGINNING].lstrip(_BLANKS)
+    if start[:5].lower() == b"data:" and (described := _DATA_URL.match(start)):
         return described[1].lower().startswith(b"image/")
     return _ENCODED.match(start) is not None and looks_like_a_picture(_decoded(start[:_HEAD]) or b"")
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from curate.core.errors import ShardUnreadable
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Failure, Sample, ShardRef, Status
 from curate.images.formats import looks_like_a_picture
 from curate.settings.dataset import DatasetSettings
@@ -27,7 +28,7 @@ from curate.sources.base import (
     too_many_bytes,
 )
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, one_line
+from curate.sources.files import Files
 from curate.sources.kinds import by_beginning
 from curate.sources.meta import READ_BYTES, describe, too_long
 from curate.sources.names import to_text
@@ -256,6 +257,8 @@ def _sidecar(group: _Group, image: bytes | None) -> dict[str, bytes]:
 def _left_out(group: _Group, judged: Sequence[bytes]) -> dict[str, object]:
     """What of the sidecar is not held."""
     others = {name: body for name, body in group.bodies.items() if name not in judged}
+    if all(isinstance(body, bytes) and len(body) <= READ_BYTES for body in others.values()):
+        return {}
     sizes = {to_text(name): f"{body.size} bytes" for name, body in others.items() if isinstance(body, Digest)}
     described = {
         to_text(name): body

@@ -13,12 +13,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from curate.core.secrets import one_line
 from curate.core.types import Damage, Sample, ShardRef
 from curate.images.formats import BEGINNING
 from curate.settings.dataset import DatasetSettings
 from curate.sources.base import ShardBroken
 from curate.sources.file_shards import shards_of_files, version_of_file
-from curate.sources.files import Files, one_line
+from curate.sources.files import Files
 from curate.sources.names import to_text
 from curate.sources.passed_over import (
     ENCRYPTED,

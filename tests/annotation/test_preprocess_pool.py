@@ -359,3 +359,9 @@ def test_noise_of_worker_processes_is_not_on_the_terminal(capfd):
 
     asyncio.run(prepared())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_preparing_process_loads_no_storage_and_no_tables():
+    shown = "import sys, curate.annotation.preprocess_pool; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"aiohttp", "fsspec", "polars", "pyarrow", "pandas"} & set(loaded)

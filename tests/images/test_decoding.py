@@ -525,3 +525,21 @@ def test_noise_behind_a_good_start_is_decoded_or_refused(start, noise):
 def test_formats_are_told_by_their_first_bytes(data, extension):
     assert sniff_format(data) == extension
     assert pixels(data).size
+
+
+# --- what is handed on ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_a_picture_carries_nothing_of_its_file(kind):
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    image = decode(encoded(PICTURE, kind, exif=exif), max_bytes=2**24, max_pixels=10**6).image
+    assert type(image) is Image.Image
+    assert (image.info, dict(image.getexif())) == ({}, {})
+
+
+def test_pixels_of_a_jpeg_are_not_copied(monkeypatch):
+    monkeypatch.setattr(Image.Image, "copy", lambda _: pytest.fail("copied"))
+    data = encoded(PICTURE, "JPEG")
+    assert np.array_equal(pixels(data), np.asarray(Image.open(io.BytesIO(data))))

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from curate.core.types import Status
@@ -16,3 +18,9 @@ def test_the_page_describes_every_status():
     table = PAGE.split("| status | means")[1]
     described = {name for cell in re.findall(r"^\| ([a-z_, ]+) \|", table, re.MULTILINE) for name in cell.split(", ")}
     assert described == {status.value for status in Status}
+
+
+def test_the_schema_is_there_before_pandas_is():
+    shown = "import sys, curate.runs.annotation_table; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+    assert "pandas" not in loaded

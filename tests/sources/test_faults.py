@@ -48,13 +48,49 @@ class Flaky:
         self._weather = weather
 
     def read(self, size: int) -> bytes:
+        self._strike()
+        return self._file.read(size)
+
+    def readinto(self, buffer: memoryview) -> int:
+        self._strike()
+        return self._file.readinto(buffer)
+
+    def _strike(self) -> None:
         self._weather.reads += 1
         if self._weather.reads % 2:
             self._weather.strike()
-        return self._file.read(size)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
+
+
+class Halfway(io.RawIOBase):
+    """A disk that gives half of what it is asked for, and then fails once."""
+
+    def __init__(self, data: bytes, error: Exception) -> None:
+        self._file = io.BytesIO(data)
+        self._errors: list[Exception | None] = [error, None]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: memoryview) -> int:
+        error = self._errors.pop() if self._errors else None
+        if error is not None:
+            raise error
+        return self._file.readinto(memoryview(buffer)[: len(buffer) // 2])
+
+
+class Opened(io.BufferedReader):
+    """A local file as fsspec opens one."""
+
+    size = 1
 
 
 URL = "memory:///flaky/a.tar"
@@ -96,6 +132,26 @@ def test_what_does_not_pass_is_not_tried_again(weather, error):
     with pytest.raises(ShardUnreadable, match=type(error).__name__):
         Files().open(URL)
     assert len(weather.errors) == 2
+
+
+def test_a_read_that_fails_halfway_loses_nothing(data, monkeypatch):
+    disk = Halfway(data, OSError(errno.EIO, "input/output error"))
+    monkeypatch.setattr(MemoryFileSystem, "open", lambda *_, **__: Opened(disk, 64))
+    with Files().open(URL, 1000) as file:
+        assert file.read() == data
+
+
+def test_files_of_storages_that_only_read_are_read(data, monkeypatch):
+    class Plain:
+        size = 1
+
+        def __init__(self) -> None:
+            inner = io.BytesIO(data)
+            self.read, self.tell, self.seek, self.close = inner.read, inner.tell, inner.seek, inner.close
+
+    monkeypatch.setattr(MemoryFileSystem, "open", lambda *_, **__: Plain())
+    with Files().open(URL, 1000) as file:
+        assert file.read() == data
 
 
 def test_a_storage_that_stays_away_leaves_the_shard_to_a_later_run(weather):

@@ -34,7 +34,7 @@ from curate.sources.folder import FolderSource
 from curate.sources.meta import describe, plain
 from curate.sources.names import to_bytes, to_text
 from curate.sources.registry import SOURCES, detect_format, source_for
-from curate.sources.rows import COLUMNS, columns
+from curate.sources.row_columns import COLUMNS, columns
 from tests.support.http_server import serving
 from tests.support.source_cases import (
     dataset,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
-from curate.sources.rows import COLUMNS, columns
+from curate.sources.row_columns import COLUMNS, columns
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
