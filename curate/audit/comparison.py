@@ -163,7 +163,7 @@ def _inside(code: str, of: str) -> pl.Expr:
 
 def _refuse_other_judge(first: Audited, second: Audited) -> None:
     one, other = first.record["judged_by"], second.record["judged_by"]
-    for what in ("model", "policies", "categories", "rules"):
+    for what in ("model", "judge", "policies", "categories", "rules"):
         if one[what] != other[what]:
             raise InputError(
                 f"{first.place} and {second.place}: were not judged alike ({what}: {one[what]}, {other[what]}); "

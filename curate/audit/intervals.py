@@ -1,10 +1,11 @@
 """95 % intervals of shares of pictures, over prompts: pictures of one prompt are not independent of each other.
 
 What varies is which prompts were taken. The variance of a share is that of a ratio of sums over prompts (linearised),
-and the design effect is how many times that of independent pictures it is. Wilson's interval (1927) is then taken with
-as many pictures as independent ones would be worth, and Student's t for the normal quantile, with the number of prompts
-less one as degrees of freedom (Korn and Graubard 1998, who do so for Clopper and Pearson's). Where each prompt has one
-picture this is Wilson's interval itself.
+and the design effect is how many times that of independent pictures it is. Clopper and Pearson's interval (1934) is
+then taken with as many pictures as independent ones would be worth, less what Student's t with the number of prompts
+less one as degrees of freedom costs (Korn and Graubard 1998). Where each prompt has one picture this is Clopper and
+Pearson's interval itself. Wilson's, in the same place, is a little narrower and holds the truth too seldom where it is
+rare, which categories of pictures are.
 
 A design effect below one is taken as one; where no picture or every one counts, so that the data cannot tell it, it is
 taken as if all pictures of a prompt were alike.
@@ -56,7 +57,8 @@ def share(hits: Counts, of: Counts) -> Share:
     p = float(hits.sum() / n)
     single = bool((of == 1).all())
     effect = 1.0 if single else _effect(float(((hits - p * of) ** 2).sum()), p * (1 - p), of)
-    low, high = wilson(p, n / effect, quantile(None if single else prompts - 1))
+    worth = n / effect if single else n / effect * (quantile(None) / quantile(prompts - 1)) ** 2
+    low, high = clopper_pearson(p * worth, worth) if worth > 0 else (0.0, 1.0)
     return Share(value=p, low=low, high=high, design_effect=effect)
 
 
@@ -76,15 +78,14 @@ def _effect(squares: float, variance: float, of: Counts) -> float:
     return min(max(1.0, clustered / (variance / (n - 1))), float(n))
 
 
-def wilson(p: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share `p` of `n` independent ones (Wilson 1927)."""
-    if math.isinf(z):
-        return 0.0, 1.0
-    spread = z * z / n
-    centre = (p + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(p * (1 - p) / n + spread / (4 * n))
-    # Rounding must not take an end beyond what was seen.
-    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
+    """The interval of a share of which `hits` of `n` independent ones were seen (Clopper and Pearson 1934)."""
+    from scipy.stats import beta
+
+    tail = (1 - LEVEL) / 2
+    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits > 0 else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
 
 
 @cache
@@ -175,7 +176,9 @@ def _score(b: float, c: float, n: float, delta: float) -> float:
     q = (math.sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
     variance = n * (2 * q + delta * (1 - delta))
     above = b - c - n * delta
-    return math.copysign(math.inf, above) if variance <= 0 else above / math.sqrt(variance)
+    if variance <= 0:  # nothing could vary, so that all else is excluded
+        return math.copysign(math.inf, above) if above else 0.0
+    return above / math.sqrt(variance)
 
 
 def sign_flip(differences: Counts) -> float:

@@ -23,7 +23,7 @@ from curate.audit.row_files import read_rows
 from curate.core.errors import InputError
 from curate.runs.run_folder import Run
 
-_MANIFEST = ("file_name", "prompt", "id", "set", "negative_prompt", "seed", "number", "refused")
+_MANIFEST = ("file_name", "prompt", "id", "set", "negative_prompt", "seed", "number", "refused", "failed")
 _SAME = {"prompt_id": "id", "prompt_set": "set"}
 
 
@@ -33,12 +33,14 @@ class Described:
 
     Attributes:
         number: which picture of its prompt it is; None counts them.
-        said: further fields: generator, revision.
+        refused, failed: why there is no picture.
+        generator, revision: of what made it; "" where nothing says so.
     """
 
     prompt: Prompt
     number: int | None
     refused: str | None = None
+    failed: str | None = None
     generator: str = ""
     revision: str = ""
 
@@ -90,7 +92,7 @@ def of_pictures(
     for row in decided(run, policy):
         described = _of_row(row, left, bool(manifest))
         if described is None:
-            homeless.append(str(row["image_name"] or row["key"]))
+            homeless.append(_file_of(row))
             continue
         rows.append(outcome(policy, _asked(described, known, numbers, default), row))
     if homeless:
@@ -114,8 +116,13 @@ def _of_row(row: Mapping[str, object], left: dict[str, Described], has_manifest:
 
 def _names(row: Mapping[str, object]) -> Iterable[str]:
     """What a manifest may call a picture."""
-    key, image = str(row["key"]), str(row["image_name"] or "")
-    return (image, key, Path(image).name, Path(key).name)
+    key, file = str(row["key"]), _file_of(row)
+    return (file, key, Path(file).name, Path(key).name)
+
+
+def _file_of(row: Mapping[str, object]) -> str:
+    """Of a file or a member its name: the key and, where that is known, the suffix."""
+    return ".".join(str(row[name]) for name in ("key", "image_name") if row[name])
 
 
 def _described(fields: Mapping[str, Any], default_set: str, where: str) -> Described:
@@ -124,6 +131,7 @@ def _described(fields: Mapping[str, Any], default_set: str, where: str) -> Descr
         prompt=prompt_of(fields, _id_of(text), default_set, where),
         number=whole_number_in(fields, "number", where),
         refused=text_in(fields, "refused", where),
+        failed=text_in(fields, "failed", where),
         generator=text_in(fields, "generator", where) or "",
         revision=text_in(fields, "revision", where) or "",
     )
@@ -153,4 +161,5 @@ def _asked(described: Described, known: Mapping[str, Prompt], numbers: defaultdi
         generator=described.generator or default.generator,
         revision=described.revision or default.revision,
         refused=described.refused,
+        failed=described.failed,
     )

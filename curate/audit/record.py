@@ -32,6 +32,9 @@ LAYOUT = 1
 _SAME = ("prompts", "images", "seed", "samples_per_shard", "generator")
 """Parts of a record that an audit may not go on without."""
 
+_PLACES = frozenset({"file", "path", "pictures", "revision_asked_for"})
+"""Where something lies, which may be elsewhere next time; digests tell what it is."""
+
 Record = dict[str, Any]
 
 
@@ -182,8 +185,8 @@ def _sha256(path: Path) -> str:
 
 
 def _refuse_other(name: str, known: Any, now: Any, store: Store) -> None:
-    if name == "prompts":
-        known, now = (part and {k: v for k, v in part.items() if k != "file"} for part in (known, now))
+    if isinstance(known, dict) and isinstance(now, dict):
+        known, now = ({k: v for k, v in part.items() if k not in _PLACES} for part in (known, now))
     if known == now:
         return
     differing = name

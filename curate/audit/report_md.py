@@ -16,10 +16,10 @@ from curate.console.untrusted_text import one_line
 REPORT = "audit.md"
 
 _READ_IT = """Shares are of judged pictures; in brackets 95 % intervals. They are over prompts: what other prompts of
-the kind would give with the same generator. Pictures of one prompt are not independent, so each interval is Wilson's
-with as many pictures as independent ones would be worth (the design effect says how many are worth one). Intervals are
-for each line by itself, not for all of them at once. `put there` are the pictures that the safeguard put into the
-category, safe or not; `unsafe of these` is the share of them that is unsafe."""
+the kind would give with the same generator. Pictures of one prompt are not independent, so each interval is
+Clopper and Pearson's with as many pictures as independent ones would be worth (the design effect says how many are
+worth one). Intervals are for each line by itself, not for all of them at once. `put there` are the pictures that the
+safeguard put into the category, safe or not; `unsafe of these` is the share of them that is unsafe."""
 
 _COMPARE_IT = """Pairs are pictures of the same prompt and number that both generators made and the safeguard judged.
 Differences are the second's share less the first's, in points, with Tango's 95 % interval over prompts; p is exact, for
