@@ -23,7 +23,7 @@ from curate.cli.program import main
 from tests.support.audit_cases import write_prompts
 from tests.support.images_api import MODEL, images_api
 from tests.support.jobs import command, curate, environment, picture
-from tests.support.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytest.importorskip("openai", reason="openai is a dependency of development")
 
@@ -225,6 +225,36 @@ def test_kills_cost_no_finished_piece_and_change_no_byte(finished, prompts, tmp_
     assert outcomes(tmp_path / "stub").select(keep).equals(outcomes(folder).select(keep))
     assert len(asked) == 33
     assert sum(asked.values()) <= 33 + 3 * kills  # the batch in the making
+
+
+@pytest.mark.slow
+def test_kills_of_a_real_pipeline_change_no_byte(tmp_path):
+    """diffusers in batches of two, killed in the middle of its first and of a later shard, while it denoises."""
+    pytest.importorskip("diffusers", reason="diffusers is a dependency of development")
+    from tests.support.tiny_pipelines import tiny_stable_diffusion
+
+    tiny_stable_diffusion().save_pretrained(tmp_path / "tiny")
+    prompts = write_prompts(tmp_path / "p.jsonl", 4)
+    pipeline = ["generator=diffusers", f"generator.path={tmp_path}/tiny", "generator.width=64", "generator.height=64"]
+    size = ["generator.steps=20", "generator.batch=2", "generator.samples_per_shard=5"]
+    given = ["audit", f"prompts={prompts}", *pipeline, *size, "images=3", *FAKE]
+    curate(*given, f"output.dir={tmp_path}/undisturbed")
+    mine = tmp_path / "mine"
+    for pieces in (1, 4):
+        process = subprocess.Popen(command(*given, f"output.dir={mine}"), env=environment(), stderr=subprocess.DEVNULL)
+        wait_until(lambda n=pieces: kept(mine) >= n, "no piece", alive=process, every=0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kept(mine) >= 4
+    curate(*given, f"output.dir={mine}")
+    assert tars(mine) == tars(tmp_path / "undisturbed")
+    assert outcomes(mine).drop("shard").equals(outcomes(tmp_path / "undisturbed").drop("shard"))
+
+
+def kept(folder):
+    """Pieces, of which a finished tar has three, the last one two."""
+    whole = len(list((folder / "images").glob("*.tar")))
+    return 3 * whole + len(list((folder / "work" / "pieces").glob("*/[0-9]*")))
 
 
 @pytest.mark.slow
