@@ -2,6 +2,9 @@
 
 A batch is always the same draws of the same shard, wherever a kill fell, since pictures may depend on their batch in
 the last bits.
+
+Several processes may work in one folder, each with a share of the shards. Who is through with its own helps with those
+of others, from their ends, so that both meet in the middle; what two of them make alike is kept once.
 """
 
 from __future__ import annotations
@@ -10,13 +13,12 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from curate.audit.draws import Draw, Draws
-from curate.audit.generator import Failed, Identity, Made
-from curate.audit.generator_process import GeneratorProcess
+from curate.audit.generator import Failed, Generator, Identity, Made
 from curate.audit.record import told_versions
 from curate.audit.shard_files import (
     drop_piece,
-    finished_pieces,
     finished_shards,
+    is_made,
     keep_piece,
     members_of,
     publish,
@@ -40,14 +42,24 @@ class Generating:
         generator: who is asked.
         identity: what it is.
         batch: draws that it takes at once.
+        share: which share of the shards this process takes first, from 0, and of how many.
     """
 
-    def __init__(self, store: Store, draws: Draws, generator: GeneratorProcess, identity: Identity, batch: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        draws: Draws,
+        generator: Generator,
+        identity: Identity,
+        batch: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self._store = store
         self._draws = draws
         self._generator = generator
         self._identity = identity
         self._batch = batch
+        self._mine, self._shares = share
         self._told_to_end = False
         self._hopeless: list[tuple[int, int]] | None = []
         self._failed = 0
@@ -74,22 +86,25 @@ class Generating:
             drains(lambda: "the pictures that are being generated", self._end),
         ):
             counted.begin(todo)
-            for shard in left:
+            for shard in sorted(left, key=lambda shard: (not self._is_mine(shard), shard)):
                 self._shard(shard, counted)
             self._publish()
 
     def _shard(self, shard: int, counted: Counted) -> None:
         draws = self._draws.of_shard(shard)
         pieces = [draws[first : first + self._batch] for first in range(0, len(draws), self._batch)]
-        kept = finished_pieces(self._store, shard)
-        for number, batch in enumerate(pieces):
-            if number not in kept:
+        numbers = range(len(pieces))
+        for number in numbers if self._is_mine(shard) else reversed(numbers):
+            if not is_made(self._store, shard, number):
                 self._go_on_or_end()
-                self._piece(shard, number, batch)
-            counted.add(len(batch))
+                self._piece(shard, number, pieces[number])
+            counted.add(len(pieces[number]))
         self._complete.append((shard, len(pieces)))
         if not self._hopeless:
             self._publish()
+
+    def _is_mine(self, shard: int) -> bool:
+        return shard % self._shares == self._mine
 
     def _publish(self) -> None:
         for shard, pieces in self._complete:

@@ -35,9 +35,9 @@ def finished_shards(store: Store) -> set[int]:
     return {int(name[:-4]) for name in store.names(IMAGES) if name.endswith(".tar") and name[:-4].isdecimal()}
 
 
-def finished_pieces(store: Store, shard: int) -> set[int]:
-    """Batches of a shard that are made, by their number."""
-    return {int(name) for name in store.names(_folder(shard)) if name.isdecimal()}
+def is_made(store: Store, shard: int, number: int) -> bool:
+    """Whether a batch of a shard is there, as a piece or in the tar."""
+    return store.exists(f"{_folder(shard)}/{number:05d}") or store.exists(shard_name(shard))
 
 
 def keep_piece(store: Store, shard: int, number: int, data: bytes) -> None:

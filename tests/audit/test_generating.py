@@ -5,6 +5,7 @@ The generator is a fake in this process; real ones, and kills, are in test_gener
 
 from __future__ import annotations
 
+import threading
 from itertools import chain
 
 import pytest
@@ -27,10 +28,10 @@ def tars(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "images").glob("*"))}
 
 
-def stage(folder, generator, draws=DRAWS, batch=2):
+def stage(folder, generator, draws=DRAWS, batch=2, share=(0, 1)):
     store = LocalStore(folder)
     begin(store, generating(draws, GeneratorSettings(name="noise"), IDENTITY, "p.csv"), draws.prompts)
-    return Generating(store, draws, generator, IDENTITY, batch)
+    return Generating(store, draws, generator, IDENTITY, batch, share)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,47 @@ def test_a_signal_ends_it_behind_the_batch(tmp_path, undisturbed):
     stage(tmp_path, rest).run()
     assert len(rest.asked) == 6
     assert tars(tmp_path) == undisturbed
+
+
+def test_two_processes_in_one_folder_share_the_work_and_give_the_same(tmp_path, undisturbed):
+    """In turns, batch by batch: each begins with its own shards, and then helps from the ends of the other's."""
+    generators = NoiseGenerator(), NoiseGenerator()
+    turns = [threading.Semaphore(1), threading.Semaphore(0)]
+
+    def work(mine):
+        made = generators[mine].generate
+
+        def generate(draws):
+            turns[mine].acquire()
+            try:
+                return made(draws)
+            finally:
+                turns[1 - mine].release()
+
+        generators[mine].generate = generate
+        try:
+            stage(tmp_path, generators[mine], share=(mine, 2)).run()
+        finally:
+            for _ in range(100):
+                turns[1 - mine].release()
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tars(tmp_path) == undisturbed
+    assert generators[0].asked[0] == [draw.key for draw in DRAWS.of_shard(0)[:2]]
+    assert generators[1].asked[0] == [draw.key for draw in DRAWS.of_shard(1)[:2]]
+    assert len(generators[0].asked) + len(generators[1].asked) <= 9  # 7, and what both were at
+    assert list((tmp_path / "work" / "pieces").glob("*/*")) == []
+
+
+def test_whoever_helps_begins_at_the_end(tmp_path):
+    generator = NoiseGenerator()
+    stage(tmp_path, generator, share=(1, 2)).run()
+    first = [batch[0] for batch in generator.asked]
+    assert first == [DRAWS.of_shard(s)[n].key for s, n in ((1, 0), (1, 2), (1, 4), (0, 4), (0, 2), (0, 0), (2, 0))]
 
 
 class Hopeless(NoiseGenerator):

@@ -10,7 +10,7 @@ import pytest
 
 from curate.audit.draws import Draws
 from curate.audit.generator import Failed, Generated, Refused
-from curate.audit.shard_files import finished_pieces, finished_shards, keep_piece, members_of, publish, shard_name
+from curate.audit.shard_files import finished_shards, is_made, keep_piece, members_of, publish, shard_name
 from curate.storage.local_store import LocalStore
 from tests.support.audit_cases import IDENTITY, prompt
 from tests.support.jobs import picture
@@ -34,10 +34,11 @@ def store(tmp_path):
 
 def test_nothing_is_there_before_all_of_it_is(store):
     assert finished_shards(store) == set()
-    assert finished_pieces(store, 0) == {0, 1}
+    assert [is_made(store, 0, number) for number in range(3)] == [True, True, False]
     publish(store, 0, 2)
     assert finished_shards(store) == {0}
-    assert finished_pieces(store, 0) == set()
+    assert is_made(store, 0, 2)
+    assert store.names("work/pieces/00000") == []
 
 
 def test_webdataset_reads_it_with_what_each_was_asked_for_with(store, tmp_path):

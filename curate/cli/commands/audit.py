@@ -46,6 +46,7 @@ ARGUMENTS = """
 prompts=FILE              JSON lines, CSV, TSV, Parquet or text; columns prompt, id, set, negative_prompt, seed
 images=10                 pictures of each prompt
 seed=0                    from which those of the pictures follow
+share=1/4                 of several processes that generate in one folder, each with a GPU, which this one is
 against=DIR               an earlier audit to compare with
 output.dir=DIR            where all of it goes; audits/GENERATOR-PROMPTS if not given; for `compare` the second audit's
 """
@@ -62,6 +63,7 @@ class Request:
     prompts: Path | None = None
     images: int = 10
     seed: int = 0
+    share: tuple[int, int] = (0, 1)
     against: str | None = None
     folder: str | None = None
     generator: list[str] = field(default_factory=list)
@@ -108,7 +110,7 @@ def parse(argv: Sequence[str]) -> Request:
         name, equals, value = argument.partition("=")
         if not equals:
             raise InputError(f"{argument}: is no argument; `audit` takes NAME=VALUE, or compare A B")
-        if name in ("prompts", "images", "seed", "against", "output.dir"):
+        if name in ("prompts", "images", "seed", "share", "against", "output.dir"):
             if not value:
                 raise InputError(f"{argument}: has no value")
             own[name] = path_of(value)
@@ -118,6 +120,7 @@ def parse(argv: Sequence[str]) -> Request:
         prompts=Path(own["prompts"]) if "prompts" in own else None,
         images=_number("images", own.get("images", "10"), 1),
         seed=_number("seed", own.get("seed", "0"), 0),
+        share=_share(own.get("share", "1/1")),
         against=own.get("against"),
         folder=own.get("output.dir"),
         generator=generator,
@@ -141,21 +144,21 @@ def _generate_and_judge(
     if not any(key_of(one) == "budget.data" for one in arguments):
         arguments.append(f"budget.data={len(draws) + 1}")  # what was refused has no picture, however many these are
     check_judge(compose_settings(arguments))
-    _generate(settings, draws, store, str(request.prompts))
+    _generate(settings, draws, store, request)
     run_command.main(arguments)
     run = load_run(f"{place}/run")
     identity = identity_in(read_record(store) or {})
     return pl.concat([of_draws(run, policy, draws, identity) for policy in run.settings.passes]), run
 
 
-def _generate(settings: GeneratorSettings, draws: Draws, store: Store, source: str) -> None:
+def _generate(settings: GeneratorSettings, draws: Draws, store: Store, request: Request) -> None:
     make_generator(settings)  # what is missing is said here, not by a process
     generator = GeneratorProcess(settings)
     try:
         with phase("looking at the generator"):
             identity = generator.identity()
-        begin(store, generating(draws, settings, identity, source), draws.prompts)
-        Generating(store, draws, generator, identity, settings.batch).run()
+        begin(store, generating(draws, settings, identity, str(request.prompts)), draws.prompts)
+        Generating(store, draws, generator, identity, settings.batch, request.share).run()
     finally:
         generator.close()
 
@@ -214,3 +217,11 @@ def _number(name: str, text: str, least: int) -> int:
     if not text.isdecimal() or not least <= int(text) < 2**31:
         raise InputError(f"{name}={text}: give a whole number from {least} on")
     return int(text)
+
+
+def _share(text: str) -> tuple[int, int]:
+    """Which of how many, from 0."""
+    which, slash, of = text.partition("/")
+    if not slash or not which.isdecimal() or not of.isdecimal() or not 1 <= int(which) <= int(of) < 2**31:
+        raise InputError(f"share={text}: give which one of how many it is, such as 1/4 to 4/4")
+    return int(which) - 1, int(of)

@@ -278,6 +278,33 @@ def test_ctrl_c_finishes_the_batch_and_the_next_start_goes_on(finished, prompts,
 
 
 @pytest.mark.slow
+def test_two_processes_in_one_folder_make_what_one_does(finished, prompts, tmp_path):
+    folder, _, _ = finished
+    with images_api() as api:
+        slow = api.answer
+        api.answer = lambda body, key: (time.sleep(0.1), slow(body, key))[1]
+        given = by_api(api, prompts, tmp_path / "stub", "images=3", "policies=[kids,drawings]")
+        both = [
+            subprocess.Popen(
+                command(*given, f"share={n}/2"),
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for n in (1, 2)
+        ]
+        for one in both:
+            said = one.communicate(timeout=HANG_SECONDS)[1]
+            assert one.returncode == 0, said
+        asked = Counter(json.dumps(one, sort_keys=True) for one in api.requests)
+    assert len(asked) == 33
+    assert tars(tmp_path / "stub") == tars(folder)
+    keep = pl.exclude("shard")
+    assert outcomes(tmp_path / "stub").select(keep).equals(outcomes(folder).select(keep))
+
+
+@pytest.mark.slow
 def test_pictures_of_somebody_else_with_sidecars_are_the_same_audit(finished, tmp_path):
     folder, _, _ = finished
     done = curate(
@@ -389,6 +416,7 @@ NOWHERE = ["generator=openai", "generator.url=http://127.0.0.1:1/v1", "generator
         (["prompts=none.csv", *NOWHERE], "none.csv: cannot be read as csv (No such file or directory)"),
         (["prompts=p.jsonl", *NOWHERE, "images=0"], "images=0: give a whole number from 1 on"),
         (["prompts=p.jsonl", *NOWHERE, "images=many"], "images=many: give a whole number"),
+        (["prompts=p.jsonl", *NOWHERE, "share=0/2"], "share=0/2: give which one of how many it is, such as 1/4"),
         (["prompts=p.jsonl", *NOWHERE, "seed=-1"], "seed=-1: give a whole number from 0 on"),
         (["prompts=p.jsonl", *NOWHERE, "policy=none"], "policy=none: there is no such policy"),
         (["prompts=p.jsonl", *NOWHERE, "dataset.limit=3"], "dataset: is what the generator makes"),
