@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.audit.row_files import read_rows
+from curate.audit.row_files import listed, read_rows
 from curate.core.errors import InputError
 
 LONGEST = 100_000
@@ -23,6 +23,8 @@ LONGEST = 100_000
 LARGEST_SEED = 2**63 - 2**32
 """Whatever picture of a prompt it is, its seed is one that PyTorch and JSON hold exactly."""
 
+_SHOWN = 80
+"""Characters of a wrong value."""
 _COLUMNS = ("prompt", "id", "set", "negative_prompt", "seed")
 
 
@@ -85,8 +87,7 @@ def prompt_of(fields: Mapping[str, Any], default_id: str, default_set: str, wher
     """
     text = text_in(fields, "prompt", where)
     if text is None:
-        columns = ", ".join(str(name) for name in fields if name) or "nothing"
-        raise InputError(f"{where}: no `prompt`; it has {columns}")
+        raise InputError(f"{where}: no `prompt`; it has {listed(fields)}")
     return Prompt(
         id=text_in(fields, "id", where) or default_id,
         text=text,
@@ -108,7 +109,7 @@ def text_in(fields: Mapping[str, Any], name: str, where: str) -> str | None:
     elif isinstance(value, int) and not isinstance(value, bool):
         text = str(value)
     else:
-        raise InputError(f"{where}: `{name}` is {value!r}; give a text")
+        raise InputError(f"{where}: `{name}` is {repr(value)[:_SHOWN]}; give a text")
     if text is not None and len(text) > LONGEST:
         raise InputError(f"{where}: `{name}` has {len(text)} characters, {LONGEST} at most")
     if text is not None and not _is_encodable(text):
@@ -136,7 +137,9 @@ def whole_number_in(fields: Mapping[str, Any], name: str, where: str) -> int | N
         if not 0 <= number <= LARGEST_SEED:
             raise ValueError
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{where}: `{name}` is {value!r}; give a whole number from 0 to {LARGEST_SEED}") from error
+        raise InputError(
+            f"{where}: `{name}` is {repr(value)[:_SHOWN]}; give a whole number from 0 to {LARGEST_SEED}"
+        ) from error
     return number
 
 

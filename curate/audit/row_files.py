@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ Row = tuple[str, Mapping[str, Any]]
 Reader = Callable[[Path, Sequence[str], Sequence[str]], Iterator[Row]]
 
 _LONGEST_FIELD = 2**20
+_LISTED = 300
 
 
 def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> Iterator[Row]:
@@ -44,10 +45,15 @@ def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> It
         raise InputError(f"{path}: cannot be read as {path.suffix.lower()[1:]} ({why})") from error
 
 
+def listed(names: Iterable[object]) -> str:
+    """Names of columns for a message."""
+    return ", ".join(str(name) for name in names if name)[:_LISTED] or "nothing"
+
+
 def _refuse_missing(path: Path, names: Sequence[str] | None, required: Sequence[str]) -> None:
     missing = [name for name in required if name not in (names or ())]
     if names is not None and missing:
-        raise InputError(f"{path}: no column `{missing[0]}`; it has {', '.join(names) or 'none'}")
+        raise InputError(f"{path}: no column `{missing[0]}`; it has {listed(names)}")
 
 
 def _lines(path: Path, columns: Sequence[str], required: Sequence[str]) -> Iterator[Row]:
