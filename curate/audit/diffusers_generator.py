@@ -17,14 +17,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from PIL import ImageStat
+from PIL.Image import Image
+
 from curate.audit.draws import Draw
-from curate.audit.generator import Generated, Identity, Made, Refused, require
+from curate.audit.generator import Failed, Generated, Identity, Made, Refused, require
 from curate.core.errors import InputError
 from curate.images.encoding import encoded
 from curate.judges.weight_digests import file_digests
 from curate.settings.generator import GeneratorSettings
 
 _INDEX = "model_index.json"
+_ONE_COLOUR = "all of one colour, as where numbers overflow: try generator.dtype=bfloat16 or float32"
 _HELD_BACK = "held back by the pipeline's own safety checker"
 
 
@@ -68,10 +72,7 @@ class DiffusersGenerator:
         pictures = getattr(output, "images", None)
         if not isinstance(pictures, list) or len(pictures) != len(draws):
             raise InputError(f"generator.path: {type(self._pipe).__name__} gives no picture for each prompt")
-        return [
-            Refused(reason=_HELD_BACK) if held else Generated(image=encoded(picture))
-            for picture, held in zip(pictures, held_back, strict=True)
-        ]
+        return [_made(picture, held) for picture, held in zip(pictures, held_back, strict=True)]
 
     def made_with(self) -> dict[str, str]:
         """See `Generator`."""
@@ -145,6 +146,15 @@ class DiffusersGenerator:
         if self._settings.dtype != "auto":
             return self._settings.dtype
         return "bfloat16" if self._device.startswith("cuda") else "float32"
+
+
+def _made(picture: Image, held_back: Any) -> Made:
+    """What came of a picture. One of a single colour shows nothing, and would count as safe."""
+    if held_back:
+        return Refused(reason=_HELD_BACK)
+    if all(low == high for low, high in ImageStat.Stat(picture).extrema):
+        return Failed(reason=_ONE_COLOUR)
+    return Generated(image=encoded(picture))
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

@@ -13,10 +13,11 @@ pytest.importorskip("diffusers", reason="diffusers is a dependency of developmen
 from curate.audit import generator as contract  # noqa: E402
 from curate.audit.diffusers_generator import DiffusersGenerator  # noqa: E402
 from curate.audit.draws import Draws  # noqa: E402
-from curate.audit.generator import Generated, Refused  # noqa: E402
+from curate.audit.generator import Failed, Generated, Refused  # noqa: E402
 from curate.core.errors import InputError  # noqa: E402
 from curate.settings.generator import GeneratorSettings  # noqa: E402
 from tests.support.audit_cases import prompt  # noqa: E402
+from tests.support.jobs import environment  # noqa: E402
 from tests.support.tiny_pipelines import SIZE, tiny_ddpm, tiny_stable_diffusion  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -112,6 +113,48 @@ def test_what_the_pipeline_itself_holds_back_is_refused(folder):
     first, second = generator.generate(draws(*TWO))
     assert isinstance(first, Generated)
     assert second == Refused(reason="held back by the pipeline's own safety checker")
+
+
+def test_a_picture_of_one_colour_has_failed(folder):
+    """As of a decoder that overflows: nothing in it could be unsafe."""
+    generator = DiffusersGenerator(settings(folder))
+    for weights in generator._pipe.vae.decoder.parameters():
+        weights.data.fill_(float("nan"))
+    (found,) = generator.generate(draws(TWO[0]))
+    assert isinstance(found, Failed)
+    assert "all of one colour" in found.reason
+
+
+OFFLINE = """
+import sys
+from curate.audit.diffusers_generator import DiffusersGenerator
+from curate.settings.generator import GeneratorSettings
+try:
+    print(DiffusersGenerator(GeneratorSettings(path=sys.argv[1], revision=sys.argv[2] or None)).identity())
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_of_the_hub_it_is_known_by_its_commit_and_needs_no_network_once_it_is_here(folder, tmp_path):
+    """The hub's cache as a download leaves it; without one, and without a network, one line says so."""
+    import shutil
+    import subprocess
+    import sys
+
+    place, commit = tmp_path / "hub" / "models--me--tiny", "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(folder, place / "snapshots" / commit)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+
+    def said(name, revision=""):
+        env = environment(HF_HOME=str(tmp_path), HF_HUB_CACHE=str(tmp_path / "hub"), HF_HUB_OFFLINE="1")
+        command = [sys.executable, "-c", OFFLINE, name, revision]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert f"generator='me/tiny', revision='{commit}'" in said("me/tiny")
+    assert f"generator='me/tiny', revision='{commit}'" in said("me/tiny", commit)
+    assert said("me/other").startswith("generator.path: me/other is no folder, and cannot be had from the hub (")
 
 
 def test_its_safety_checker_is_left_out_on_request(tmp_path):

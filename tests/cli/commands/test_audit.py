@@ -15,6 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -394,6 +396,22 @@ def test_a_prompt_file_gives_ids_and_sets_to_pictures_by_their_text(tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_columns_of_any_data_set_are_sidecars_too(tmp_path):
+    rows = [
+        {"image": {"bytes": picture(n, kind="PNG"), "path": None}, "prompt": f"prompt {n // 2}", "id": f"p{n // 2}"}
+        for n in range(4)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "made.parquet")
+    data = ["+dataset=parquet", f"dataset.shards={tmp_path}/made.parquet"]
+    curate("audit", "generator=folder", *data, f"output.dir={tmp_path}/out", *FAKE)
+    assert outcomes(tmp_path / "out").select("prompt_id", "number", "fate").rows() == [
+        (f"p{n // 2}", n % 2, "judged") for n in range(4)
+    ]
+    record = yaml.safe_load((tmp_path / "out" / "audit.yaml").read_text())
+    assert record["generator"]["pictures"] == [f"{tmp_path}/made.parquet"]
+
+
 @pytest.fixture
 def prompt_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -424,7 +442,7 @@ NOWHERE = ["generator=openai", "generator.url=http://127.0.0.1:1/v1", "generator
         (["prompts=p.jsonl", *NOWHERE, "against=nowhere"], "nowhere: holds no audit"),
         (["prompts=p.jsonl", "prompts", *NOWHERE], "prompts: is no argument; `audit` takes NAME=VALUE"),
         (["p.jsonl", *NOWHERE], "p.jsonl: is no argument; `audit` takes NAME=VALUE, or compare A B"),
-        (["generator=folder"], "generator.path: has no value"),
+        (["generator=folder"], "generator.path: none was given; name where the pictures are"),
         (["compare", "a"], "audit compare: takes the folders of two audits"),
         (["compare", "a", "b", "c=d"], "audit compare: takes the folders of two audits"),
         (["compare", "a", "b"], "a: holds no audit (no audit.yaml)"),
