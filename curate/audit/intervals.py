@@ -184,15 +184,17 @@ def _score(b: float, c: float, n: float, delta: float) -> float:
 def sign_flip(differences: Counts) -> float:
     """Two-sided exact p-value that each prompt's difference is as likely to be on either side.
 
-    The distribution of the sum over all ways to turn signs around, one prompt after the other.
+    The sum over all ways to turn signs around has a distribution whose transform is a product of cosines; turned back,
+    it is exact but for rounding, some 1e-15.
     """
-    steps = np.abs(differences[differences != 0])
-    if len(steps) == 0:
-        return 1.0
-    reach = int(steps.sum())
-    chances = np.zeros(2 * reach + 1)
-    chances[reach] = 1.0
-    for step in steps.tolist():
-        chances = (np.roll(chances, step) + np.roll(chances, -step)) / 2
+    steps, frequency = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     seen = abs(int(differences.sum()))
-    return min(1.0, float(chances[: reach - seen + 1].sum() + chances[reach + seen :].sum()) if seen else 1.0)
+    if seen == 0:
+        return 1.0
+    reach = int(steps @ frequency)
+    angles = 2 * np.pi * np.arange(2 * reach + 1) / (2 * reach + 1)
+    transform = np.ones_like(angles)
+    for step, times in zip(steps.tolist(), frequency.tolist(), strict=True):
+        transform *= np.cos(angles * step) ** times
+    chances = np.fft.ifft(transform).real  # of 0, 1, ... reach, -reach, ... -1
+    return float(np.clip(2 * chances[seen : reach + 1].sum(), 0.0, 1.0))

@@ -151,6 +151,13 @@ def test_the_exact_test_counts_every_way_to_turn_signs():
     assert sign_flip(counts(1, -1)) == 1.0
 
 
+def test_the_exact_test_of_many_prompts_is_that_of_the_binomial_distribution():
+    """Prompts that differ by one each are coins."""
+    differences = counts(*[1] * 3_000, *[-1] * 2_800)
+    assert sign_flip(differences) == pytest.approx(binomtest(2_800, 5_800).pvalue, rel=1e-9)
+    assert sign_flip(counts(*[1] * 400)) == pytest.approx(0.0, abs=1e-12)
+
+
 @pytest.mark.slow
 def test_paired_intervals_hold_the_truth_and_the_test_is_as_rare_as_it_says():
     rng = np.random.default_rng(3)
