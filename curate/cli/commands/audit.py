@@ -29,7 +29,7 @@ from curate.audit.report_md import short, short_comparison
 from curate.audit.results import check_judge, require_statistics, write_comparison, write_results
 from curate.cli.commands import run as run_command
 from curate.cli.hydra_config import compose_generator, compose_settings
-from curate.cli.overrides import key_of
+from curate.cli.overrides import MOVED, key_of
 from curate.cli.path_values import path_of
 from curate.console.output import say
 from curate.console.phases import phase
@@ -131,7 +131,8 @@ def parse(argv: Sequence[str]) -> Request:
 def _generate_and_judge(
     request: Request, settings: GeneratorSettings, place: str, store: Store
 ) -> tuple[pl.DataFrame, Run]:
-    if any(key_of(one).partition(".")[0] == "dataset" for one in request.run):
+    keys = [key_of(one) for one in request.run]
+    if any(key.partition(".")[0] == "dataset" and key != MOVED for key in keys):
         raise InputError("dataset: is what the generator makes; give one with generator=folder alone")
     if request.prompts is None:
         raise InputError(f"prompts: none were given, as in: python -m curate {EXAMPLE}")

@@ -198,6 +198,21 @@ def test_other_thresholds_need_no_picture_anew(api, prompts, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_that_was_moved_goes_on_where_it_lies_now(api, prompts, tmp_path):
+    curate(*by_api(api, prompts, tmp_path / "old", "images=1"))
+    before = outcomes(tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    api.requests.clear()
+    given = by_api(api, prompts, tmp_path / "new", "images=1")
+    told = curate(*given, code=2).stderr
+    moved = f"dataset.moved={{{tmp_path}/old: {tmp_path}/new}}"
+    assert moved.replace("{", "'{", 1).replace("}", "}'", 1) in told
+    curate(*given, moved)
+    assert api.requests == []
+    assert outcomes(tmp_path / "new").equals(before)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_cost_no_finished_piece_and_change_no_byte(finished, prompts, tmp_path, seed):
     """SIGKILL at random moments, to the program itself, until one start comes to its end."""
