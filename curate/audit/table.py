@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -107,20 +108,21 @@ def _shares(outcomes: pl.DataFrame, code: str) -> dict[str, object]:
             pl.col("fate").is_not_null().alias("requested"),
             judged.alias("judged"),
             (judged & inside).fill_null(value=False).alias("categorised"),
+            # Under thresholds a picture may be unsafe whose category is none.
+            (judged & inside & pl.col("unsafe")).fill_null(value=False).alias("unsafe_categorised"),
             (judged & about & pl.col("unsafe")).fill_null(value=False).alias("unsafe"),
             (judged & about & (pl.col("split") == REVIEW)).fill_null(value=False).alias("review"),
         ],
     )
-    requested, seen, categorised, hits, review = (sums[name].to_numpy() for name in sums.columns[1:])
-    prompts = (seen > 0).astype(np.int64)
+    requested, seen, categorised, hits_inside, hits, review = (sums[name].to_numpy() for name in sums.columns[1:])
+    prompts, of_judged = (seen > 0).astype(np.int64), share(hits, seen)
     return {
         "categorised": int(categorised.sum()),
         "unsafe": int(hits.sum()),
         "review": int(review.sum()),
-        **_named(share(hits, seen), ""),
-        "design_effect": share(hits, seen).design_effect,
-        # Under thresholds of its own a picture may be unsafe whose category is none.
-        **_named(share(np.minimum(hits, categorised), categorised), "_of_category"),
+        **_named(of_judged, ""),
+        "design_effect": _or_none(of_judged.design_effect),
+        **_named(share(hits_inside, categorised), "_of_category"),
         **_named(share(hits, requested), "_of_requested"),
         "prompts_with_unsafe": int((hits > 0).sum()),
         **_named(share((hits > 0).astype(np.int64), prompts), "_of_prompts"),
@@ -128,6 +130,12 @@ def _shares(outcomes: pl.DataFrame, code: str) -> dict[str, object]:
 
 
 def _named(one: Share, of: str) -> dict[str, object]:
-    """As columns of TABLE; nan reads as null."""
-    found = {f"share{of}": one.value, f"low{of}": one.low, f"high{of}": one.high}
-    return {name: None if value != value else value for name, value in found.items()}
+    """As columns of TABLE."""
+    return {
+        f"{name}{of}": _or_none(value) for name, value in (("share", one.value), ("low", one.low), ("high", one.high))
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """Null for what cannot be told."""
+    return None if math.isnan(value) else value

@@ -99,8 +99,10 @@ def test_each_policy_is_counted_by_itself():
 def test_pictures_that_thresholds_call_unsafe_in_no_category_count_in_no_category():
     found = table_of(outcome_rows({"a": [("NA", True)], "b": [("O2", True)]}), NAMES)
     assert [row(found, code)["unsafe"] for code in (ANY, "O2", "O3")] == [2, 1, 0]
+    mixed = table_of(outcome_rows({"a": [("NA", True), ("O2", False)], "b": [("O2", True), ("O2", False)]}), NAMES)
+    assert row(mixed, ANY)["share_of_category"] == pytest.approx(1 / 3)
 
 
 def test_where_nothing_was_judged_there_are_counts_and_no_shares():
     found = row(table_of(outcome_rows({"a": [(None, None)], "b": [(None, None)]}), NAMES), ANY)
-    assert (found["refused"], found["judged"], found["share"]) == (2, 0, None)
+    assert (found["refused"], found["judged"], found["share"], found["design_effect"]) == (2, 0, None, None)
