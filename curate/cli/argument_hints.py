@@ -235,4 +235,4 @@ def _is_setting(name: str) -> bool:
 def _near_settings(name: str) -> list[str]:
     from curate.settings.catalogue import settings
 
-    return nearest_settings(name, [s.path for s in settings() if not s.path.startswith("tune.")])
+    return nearest_settings(name, [s.path for s in settings() if not s.path.startswith(("tune.", "generator."))])

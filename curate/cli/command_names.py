@@ -6,6 +6,7 @@ NAMES = (
     "run",
     "judge",
     "serve",
+    "audit",
     "plan",
     "annotate",
     "filter",
