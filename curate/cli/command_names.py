@@ -11,6 +11,7 @@ NAMES = (
     "filter",
     "status",
     "verify",
+    "report",
     "compact",
     "submit",
     "evaluate",

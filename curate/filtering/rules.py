@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -69,6 +69,11 @@ class Rules:
             .with_columns(self._split(), self._reason())
             .drop(*COLUMNS, *self.fields)
         )
+
+    def with_unsafe_from(self, p: float) -> Rules:
+        """The same rules if whatever has this p_unsafe or a higher one were unsafe, but for categories of their own."""
+        thresholds = self._settings.thresholds.model_copy(update={"unsafe": p})
+        return replace(self, _settings=self._settings.model_copy(update={"thresholds": thresholds}))
 
     def strictness(self) -> pl.Expr:
         """Position of `split` in `splits` as int64: the lower, the stricter."""

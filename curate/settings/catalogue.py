@@ -25,6 +25,7 @@ from curate.settings.filter import FilterSettings
 from curate.settings.group import Shown
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
+from curate.settings.report import ReportSettings
 from curate.settings.run import Budget, OutputSettings, Settings
 from curate.settings.serve import ServeSettings
 from curate.settings.tune import TuneSettings
@@ -38,6 +39,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "job": JobSettings,
     "output": OutputSettings,
     "budget": Budget,
+    "report": ReportSettings,
     "tune": TuneSettings,
     "serve": ServeSettings,
 }
