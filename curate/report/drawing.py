@@ -36,6 +36,8 @@ LIGHT: Mapping[Role, str] = {
 """Okabe and Ito's colours, which people tell apart who see colours otherwise."""
 
 _FONT = "Arial, Liberation Sans, sans-serif"
+_TAG = re.compile(r"<[^>]*>")
+_ROLES = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _CLIP = re.compile(r'(id="|url\(#)(clip\d+|gradient_\d+)')
 _SIZE = struct.Struct(">I")
 
@@ -124,9 +126,9 @@ def _drawn(chart: Chart, width: int) -> Any:
             return _intervals(chart, width)
 
 
-def with_own_names(svg: str, number: int) -> str:
-    """`svg` with names that no other chart of the page has, which would else share their clips."""
-    return _CLIP.sub(rf"\g<1>c{number}-\g<2>", svg)
+def embedded(svg: str, number: int) -> str:
+    """`svg` as a page with several can have it: clips under names of its own, and no roles, since a figure has one."""
+    return _TAG.sub(lambda tag: _CLIP.sub(rf"\g<1>c{number}-\g<2>", _ROLES.sub("", tag[0])), svg)
 
 
 def _config() -> dict[str, Any]:

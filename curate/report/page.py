@@ -15,7 +15,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from curate.report.drawing import WIDTHS, with_own_names
+from curate.report.drawing import WIDTHS, embedded
 from curate.report.shapes import Chart, Document, Figure, Intervals
 
 _KINDS = {
@@ -55,7 +55,7 @@ def page(document: Document, drawn: Sequence[Sequence[str]]) -> str:
             document=document,
             svgs=_svgs(document, drawn),
             style=Markup(style()),
-            policy=content_policy(),
+            policy=Markup(content_policy()),
         )
     )
 
@@ -76,7 +76,7 @@ def _svgs(document: Document, drawn: Sequence[Sequence[str]]) -> Mapping[int, Se
     """Of each chart, by its identity: what `vl-convert` made, in which every label is escaped."""
     named = enumerate(zip(charts_of(document), drawn, strict=True))
     return {
-        id(chart): [Markup(with_own_names(svg, len(WIDTHS) * number + n)) for n, svg in enumerate(svgs)]
+        id(chart): [Markup(embedded(svg, len(WIDTHS) * number + n)) for n, svg in enumerate(svgs)]
         for number, (chart, svgs) in named
         if len(svgs) == len(WIDTHS)
     }

@@ -108,7 +108,7 @@ class Sizes:
         known = samples.filter(pl.col("width").is_not_null() & pl.col("height").is_not_null())
         side = known.select(pl.min_horizontal("width", "height"))["width"].to_numpy()
         classes = np.searchsorted(SIDES, side, side="right")
-        gone = (known["split"] != CLEAN).to_numpy()
+        gone = (known["split"] != CLEAN).fill_null(value=False).to_numpy()
         self.samples += np.bincount(classes, minlength=len(SIDES) + 1)
         self.removed += np.bincount(classes[gone], minlength=len(SIDES) + 1)
 

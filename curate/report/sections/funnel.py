@@ -50,7 +50,7 @@ def _table(steps: list[tuple[str, int, Role]], samples: int) -> Table:
     rows = tuple(
         (name, count(number), "" if name.startswith("shards") else share(number, samples)) for name, number, _ in steps
     )
-    return Table(caption="From inputs to splits", header=("step", "number", "of the samples"), rows=rows)
+    return Table(caption="How many at each step", header=("step", "number", "of the samples"), rows=rows)
 
 
 def _chart(steps: list[tuple[str, int, Role]]) -> Bars:
