@@ -16,10 +16,6 @@ settings.register_profile("curate", deadline=None, derandomize=bool(os.environ.g
 settings.load_profile("curate")
 
 
-# Hundreds of runs need no report of their own; tests of reports ask for one (report.write=true).
-os.environ.setdefault("CURATE_REPORT", "false")
-
-
 def pytest_sessionstart() -> None:
     """While modules are loaded there is next to nothing to free, and looking for it takes longer and longer."""
     gc.disable()

@@ -8,12 +8,13 @@ from curate.report.shapes import Document
 from curate.report.words import count, line, percent
 
 
-def document_of(facts: Facts, made_by: str, *, images: bool) -> Document:
+def document_of(facts: Facts, made_by: str, mark: str, *, images: bool) -> Document:
     """The report of a run.
 
     Args:
         facts: of it.
         made_by: versions and time, for its foot.
+        mark: tells what it is a report of.
         images: whether pictures are shown as they are.
     """
     run = facts.run
@@ -25,6 +26,7 @@ def document_of(facts: Facts, made_by: str, *, images: bool) -> Document:
         warning=line(run.settings.shown_model.warning) if run.settings.shown_model.warning else None,
         sections=sections,
         foot=f"{made_by}; {kind}. One file, without scripts; it loads nothing.",
+        mark=mark,
     )
 
 

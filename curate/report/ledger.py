@@ -38,16 +38,17 @@ class Ledger:
 
     Args:
         store: the run's folder.
-        splitting: the stage that wrote it; None for a run without any, of which nothing is known.
+        splitting: the stage that wrote it; nothing is known of a run without any, or whose table is gone.
     """
 
     def __init__(self, store: Store, splitting: Splitting | None) -> None:
         self._places: Mapping[str, tuple[int, int]] = {}
         self._index = pl.Series("index", [], dtype=pl.Int64)
         self._split = pl.Series("split", [], dtype=pl.Categorical())
-        self.known = splitting is not None
-        if splitting is not None:
-            self._read(store, splitting.manifest.side_file("removed"))
+        name = "" if splitting is None else splitting.manifest.side_file("removed")
+        self.known = bool(name) and store.exists(name)
+        if self.known:
+            self._read(store, name)
 
     def split_of(self, shard: str, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` of a shard, which have `index`, with a column `split`; null where nothing is known."""

@@ -240,6 +240,7 @@ class Document:
         title, subtitle: its heading, and what it is about.
         warning: what has to be known before anything else; None for nothing.
         foot: how it was made.
+        mark: tells what it is a report of; of letters and digits.
     """
 
     title: str
@@ -247,3 +248,4 @@ class Document:
     warning: str | None
     sections: tuple[Section, ...]
     foot: str
+    mark: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,12 +13,17 @@ from curate.console.phases import phase
 from curate.console.terminal import invocation
 from curate.core.errors import CurateError, InputError
 from curate.core.version import __version__
+from curate.filtering.manifest import read_manifests
 from curate.processes.piped_process import PipedProcess, ProcessDied
 from curate.report.drawing import Drawer, missing
+from curate.runs.commits import committed
 from curate.runs.run_folder import Run, load_run
+from curate.runs.shard_failures import count_failures
 from curate.settings.dataset import DatasetSettings
 
 PLAIN, WITH_IMAGES = "report.html", "report-with-images.html"
+BEGINNING = 2048
+"""Bytes of a report among which its mark is."""
 EXTRA = "pip install 'curate[report]'"
 
 
@@ -57,7 +64,11 @@ def write_report(run: Run, *, images: bool) -> str:
 
 def report_after(run: Run) -> None:
     """The report at the end of a run, as its settings want it; a run that is finished does not fail for want of one."""
+    name = WITH_IMAGES if run.settings.report.images else PLAIN
     if not run.settings.report.write:
+        return
+    if _is_current(run, name):
+        say(f"report      {run.store.uri(name)}")
         return
     if missing():
         say(f"report      none was written, since nothing here draws charts; {EXTRA}, then {_command(run)}")
@@ -83,10 +94,27 @@ def made(request: Request) -> bytes:
         run = load_run(request.folder, lambda known: request.dataset)
         made_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         by = f"curate {__version__}, polars {version('polars')}, Altair {version('altair')}; {made_at}"
-        document = document_of(gather(run, plain=request.images), by, images=request.images)
+        document = document_of(gather(run, plain=request.images), by, _mark(run), images=request.images)
         return page(document, drawer.draw(charts_of(document))).encode()
     finally:
         drawer.close()
+
+
+def _is_current(run: Run, name: str) -> bool:
+    """Whether the report that lies there is of the same rows and rules: a run that was finished before has it still."""
+    try:
+        with run.store.open(name) as file:
+            return _mark(run).encode() in file.read(BEGINNING)
+    except FileNotFoundError:
+        return False
+
+
+def _mark(run: Run) -> str:
+    """A digest of the rule set that counts, which is one of the rows too, and of what is judged and broken."""
+    rules = [manifest.digest for manifest in read_manifests(run.store) if manifest.result is not None]
+    judged = [len(committed(run.store, name)) for name in run.settings.passes]
+    known = [__version__, rules, judged, run.settings.passes, count_failures(run.store)]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 def _command(run: Run) -> str:

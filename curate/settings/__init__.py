@@ -26,7 +26,6 @@ __all__ = (
     "group",
     "job",
     "model",
-    "report",
     "run",
     "secrets",
     "serve",

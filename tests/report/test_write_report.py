@@ -44,6 +44,18 @@ def test_a_run_ends_by_naming_its_report(shards, tmp_path, capsys):
     assert main(["verify", f"output.dir={tmp_path}/run"]) == 0
 
 
+def test_a_run_that_was_finished_before_has_its_report_still(shards, tmp_path, capsys):
+    place = tmp_path / "run" / "report.html"
+    assert main(fake_run(shards, tmp_path / "run", "report.write=true")) == 0
+    before = place.stat().st_mtime_ns
+    assert main(fake_run(shards, tmp_path / "run", "report.write=true")) == 0
+    assert place.stat().st_mtime_ns == before
+    assert capsys.readouterr().out.splitlines()[-1] == f"report      {place}"
+    assert main(fake_run(shards, tmp_path / "run", "report.write=true", "filter.thresholds.unsafe=0.9")) == 0
+    assert place.stat().st_mtime_ns != before
+    assert "0.9: as it is" in place.read_text(encoding="utf-8")
+
+
 def test_a_run_that_wants_none_has_none(shards, tmp_path, capsys):
     assert main(fake_run(shards, tmp_path / "run", "report.write=false")) == 0
     assert "\nreport" not in capsys.readouterr().out

@@ -55,9 +55,9 @@ def main(argv: list[str]) -> ExitCode:
         view = ScreenOptions(width=screen.width, pictures=screen.pictures, arguments=argv, differences=known)
         rows = list(summary(run, result.splits, view))
     screen.show(*rows)
-    report_after(run)
     if not left:
         say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")
+    report_after(run)
     refuse_unreadable(outcome)
     _refuse_barren(run, sum(result.splits.values()))
     return ExitCode.DONE

@@ -18,11 +18,12 @@ def throughput(facts: Facts) -> Section | None:
     if pace is None:
         return None
     metrics = pace.metrics
+    workers = "one worker" if metrics.workers == 1 else f"{count(metrics.workers)} workers"
     blocks: list[Block] = [
         Prose(
-            text=f"{count(metrics.samples)} samples by {count(metrics.workers)} workers, "
+            text=f"{count(metrics.samples)} samples by {workers}, "
             f"{metrics.rate:.1f} a second and worker; the engine waited {percent(metrics.waited_share)} of the time. "
-            + (f"{count(pace.pauses)} pauses in which nobody worked are left out." if pace.pauses else "")
+            + (f"Time in which nobody worked is left out ({count(pace.pauses)} times)." if pace.pauses else "")
         ),
         Figure(table=_steps(pace), chart=_rate(pace)),
         Figure(table=_over_time(pace), chart=_waited(pace)),
