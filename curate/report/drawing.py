@@ -25,6 +25,8 @@ from curate.report.shapes import Bars, Chart, Curves, Histogram, Intervals, Mark
 WIDTHS = (560, 320)
 """In CSS pixels: beside its table on a desk, and on a phone."""
 
+MOST_BARS = 30
+"""Of a chart; the table beside it has the others."""
 INK, FAINT, GRID = "#24292f", "#57606a", "#d8dee4"
 LIGHT: Mapping[Role, str] = {
     Role.KEPT: "#0072b2",
@@ -157,18 +159,19 @@ def _config() -> dict[str, Any]:
 def _bars(chart: Bars, width: int) -> Any:
     import altair as alt
 
+    labels = chart.labels[:MOST_BARS]
     rows = [
         {"l": label, "s": series.name, "v": value, "o": order}
         for order, series in enumerate(chart.series)
-        for label, value in zip(chart.labels, series.values, strict=True)
+        for label, value in zip(labels, series.values[:MOST_BARS], strict=True)
     ]
     names = alt.Axis(labelLimit=round(width * 0.4), ticks=False, domain=False, labelPadding=6)
-    y = alt.Y("l:N", sort=list(chart.labels), title=None, axis=names)
+    y = alt.Y("l:N", sort=list(labels), title=None, axis=names)
     values = _value_axis(share=chart.share)
     x = alt.X("v:Q", title=chart.axis, stack="zero", axis=values)
     bars = alt.Chart(alt.Data(values=rows)).mark_bar(height=16, cornerRadius=1)
     return bars.encode(y=y, x=x, color=_colour(chart.series), order="o:Q").properties(
-        width=width, height=26 * max(1, len(chart.labels))
+        width=width, height=26 * max(1, len(labels))
     )
 
 

@@ -23,7 +23,7 @@ from curate.report.pace import Pace, read_pace
 from curate.report.pictures import with_pictures
 from curate.report.reading_rows import Reader, Window
 from curate.report.scores import Evaluation, read_evaluation
-from curate.report.tallies import Drawn, Expected, Nearest, Probabilities, Removed, Sizes, Tradeoff, Values
+from curate.report.tallies import Drawn, Expected, Nearest, Probabilities, Removed, Sizes, Tradeoff, Values, spread
 from curate.runs.commits import Commit, commits_by_shard
 from curate.runs.compaction.reading import AnnotationFiles
 from curate.runs.disagreement import Disagreement, disagreements
@@ -37,6 +37,8 @@ HALF = 0.5
 NEAR = 12
 EACH = 6
 """Samples of each rating and category, and of each reason."""
+MOST = 400
+"""Of these, over all policies."""
 HOSTS = 15
 SAMPLED_ROWS = 1_500_000
 """Rows whose sidecars are read: of a larger run every so many shards."""
@@ -228,7 +230,7 @@ def _pass(run: Run, name: str, commits: Mapping[str, Commit], tallies: _Tallies,
     own = run.settings.policies.get(name)
     known = [own] if own is not None else [*read_policies(run.store)]
     categories = dict(sorted(counts["categories"].items(), key=lambda item: (-item[1], item[0])))
-    dataset = run.settings.dataset
+    dataset, most = run.settings.dataset, max(EACH, MOST // len(run.settings.passes))
     return PassFacts(
         name=name,
         fingerprint=run.fingerprints[name].digest,
@@ -241,7 +243,7 @@ def _pass(run: Run, name: str, commits: Mapping[str, Commit], tallies: _Tallies,
         reused=sum(commit.reused for commit in commits.values()),
         probabilities=tallies.probabilities,
         policy=None if name == BY_ROW else own,
-        examples=examples_at(reader, name, tallies.drawn.places(), dataset),
+        examples=examples_at(reader, name, spread(tallies.drawn.places(), most), dataset),
         failures=examples_at(reader, name, tallies.failures.places(), dataset),
         nearest=examples_at(reader, name, tallies.nearest.places(), dataset),
     )

@@ -56,7 +56,7 @@ class Ledger:
             return rows.with_columns(split=pl.lit(None, dtype=pl.String))
         start, count = self._places.get(shard, (0, 0))
         removed = pl.DataFrame([self._index.slice(start, count), self._split.slice(start, count)])
-        joined = rows.join(removed.unique("index"), on="index", how="left", maintain_order="left")
+        joined = rows.join(removed, on="index", how="left", maintain_order="left")
         return joined.with_columns(pl.col("split").cast(pl.String).fill_null(CLEAN))
 
     def _read(self, store: Store, name: str) -> None:

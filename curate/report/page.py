@@ -18,6 +18,8 @@ from markupsafe import Markup
 from curate.report.drawing import WIDTHS, embedded
 from curate.report.shapes import Chart, Document, Figure, Intervals
 
+MOST_ROWS = 200
+"""Of a table."""
 _KINDS = {
     "Prose": "prose",
     "Note": "note",
@@ -101,5 +103,5 @@ def _environment() -> jinja2.Environment:
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     environment.filters["kind"] = lambda block: _KINDS[type(block).__name__]
     environment.filters["legend"] = _legend
-    environment.globals["identity"] = id
+    environment.globals |= {"identity": id, "most": MOST_ROWS}
     return environment

@@ -30,6 +30,8 @@ SIDE = 192
 QUALITY = 60
 SECONDS = 45.0
 """All pictures together: a report waits no longer for sources that are far away or large."""
+READERS = 4
+"""Shards that are read at once: far sources make one wait."""
 MOST_BYTES = 6_000_000
 """All pictures together, before base64."""
 MOST_PIXELS = 40_000_000
@@ -45,16 +47,26 @@ _Place = tuple[str, int, str | None]
 
 
 class _Album:
-    """Pictures by their place, filled by one thread and read by another."""
+    """Pictures by their place, filled by some threads and read by another."""
 
     def __init__(self, wanted: Sequence[Example], *, plain: bool) -> None:
         # Under one policy a picture may be beyond doubt and under another not: then it is not.
         ordered = sorted(wanted, key=lambda example: not example.may_be_plain)
-        self.wanted = {_place(example): example for example in ordered}
+        by_shard: dict[str, list[Example]] = {}
+        for example in {_place(example): example for example in ordered}.values():
+            by_shard.setdefault(example.shard, []).append(example)
+        self._shards = sorted(by_shard.values(), key=lambda here: -max(example.index for example in here))
         self.found: dict[_Place, Picture | str] = {}
         self.bytes = 0
         self.ends = time.monotonic() + SECONDS
         self._plain = plain
+
+    def next_shard(self) -> list[Example]:
+        """What is wanted of a shard that nobody has read, one that ends soonest; nothing where none is left."""
+        try:
+            return self._shards.pop()
+        except IndexError:
+            return []
 
     @property
     def is_late(self) -> bool:
@@ -85,9 +97,12 @@ def with_pictures(
         plain: whether pictures are shown as they are, blurred until somebody asks.
     """
     album = _Album([example for example in examples if example.has_picture], plain=plain)
-    reading = threading.Thread(target=_fill, args=(album, shards, dataset), daemon=True)
-    reading.start()
-    reading.join(SECONDS)
+    by_id = {shard.id: shard for shard in shards}
+    readers = [threading.Thread(target=_fill, args=(album, by_id, dataset), daemon=True) for _ in range(READERS)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(max(0.0, album.ends - time.monotonic()))
     found = dict(album.found)
     return [_with(example, found) for example in examples]
 
@@ -97,15 +112,11 @@ def _with(example: Example, found: Mapping[_Place, Picture | str]) -> Example:
     return example.seen(None, shown) if isinstance(shown, str) else example.seen(shown, "")
 
 
-def _fill(album: _Album, shards: Sequence[ShardRef], dataset: DatasetSettings) -> None:
-    by_id = {shard.id: shard for shard in shards}
-    wanted: dict[str, list[Example]] = {}
-    for example in album.wanted.values():
-        wanted.setdefault(example.shard, []).append(example)
-    for shard, here in sorted(wanted.items(), key=lambda item: max(example.index for example in item[1])):
-        if album.is_late:
-            return
-        for place in _fill_from(album, by_id.get(shard), {_place(example): example for example in here}, dataset):
+def _fill(album: _Album, by_id: Mapping[str, ShardRef], dataset: DatasetSettings) -> None:
+    """Read one shard after the other until none is left, or time is up."""
+    while not album.is_late and (here := album.next_shard()):
+        shard = by_id.get(here[0].shard)
+        for place in _fill_from(album, shard, {_place(example): example for example in here}, dataset):
             album.found.setdefault(place, NO_SOURCE)
 
 

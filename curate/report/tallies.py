@@ -26,6 +26,7 @@ GRID = np.linspace(0, 1, STEPS + 1, dtype=np.float32)
 """In float32, as p_unsafe is stored and compared."""
 NEVER = STEPS + 1
 """`floor` of what is not in clean whatever the threshold; -1 is what always is."""
+EARLY = 1000
 SIDES = (64, 128, 256, 512, 1024)
 """Pixels of the shorter side at which one class of sizes ends and the next begins."""
 
@@ -167,7 +168,10 @@ class Nearest:
 
 
 class Drawn:
-    """A few rows of each kind, drawn by a hash of their place: the same whenever one asks, and from everywhere.
+    """A few rows of each kind, drawn by a hash of their place: the same whenever one asks, and from all shards.
+
+    Where the first `EARLY` rows of the shards have enough, they are of these: a picture is reached by reading its shard
+    up to it, and shards may be large.
 
     Args:
         kind: what a row is one of, as an expression over a window; rows of none have null.
@@ -181,13 +185,21 @@ class Drawn:
     def take(self, shard: str, rows: pl.DataFrame) -> None:
         """Look at rows of a shard."""
         seed = int.from_bytes(shard.encode()[-6:], "big")
-        order = pl.col("index").hash(seed).cast(pl.Float64)
+        order = pl.col("index").hash(seed) / 2**64 + (pl.col("index") >= EARLY)
         of_kind = rows.with_columns(kind=self._kind, order=order).drop_nulls("kind")
         self._kept = _lowest(self._kept, _placed(shard, of_kind, pl.col("kind")), self._most)
 
     def places(self) -> Places | None:
         """The rows, by kind; None where there are none."""
         return self._kept
+
+
+def spread(places: Places | None, most: int) -> Places | None:
+    """At most so many of the places, of every kind as many as of another as far as there are."""
+    if places is None:
+        return None
+    ranked = places.with_columns(rank=pl.int_range(pl.len()).over("kind"))
+    return ranked.sort("rank", "kind").head(most).sort("kind", "rank").drop("rank")
 
 
 def _placed(shard: str, rows: pl.DataFrame, kind: pl.Expr) -> Places:

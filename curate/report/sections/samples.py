@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from curate.core.types import Rating
-from curate.report.examples import by_kind
+from curate.report.examples import PLAIN_BELOW, by_kind
 from curate.report.facts import Facts, PassFacts
 from curate.report.pictures import MOSAIC
 from curate.report.sections.cards import card_of
 from curate.report.sections.categories import named
 from curate.report.shapes import Block, Cards, Prose, Section
+from curate.report.tallies import EARLY
 from curate.report.words import SHORT, count, line
 
 
@@ -26,8 +27,9 @@ def samples(facts: Facts) -> Section | None:
 
 def _lede() -> str:
     return (
-        "Drawn at random by a hash of their place. Pictures that are in clean with a p_unsafe below 0.1 are shown; "
-        f"every other is a mosaic of {MOSAIC} pixels, and no more of it is in this file."
+        f"Drawn at random by a hash of their place, among the first {count(EARLY)} of each shard where these have "
+        f"enough. Pictures that are in clean with a p_unsafe below {PLAIN_BELOW} are shown; every other is a mosaic of "
+        f"{MOSAIC} pixels, and no more of it is in report.html."
     )
 
 
