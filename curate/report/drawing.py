@@ -241,7 +241,8 @@ def _intervals(chart: Intervals, width: int) -> Any:
 def _value_axis(*, share: bool, ticks: int = 5) -> Any:
     import altair as alt
 
-    return alt.Axis(format=".0%" if share else "~s", tickCount=ticks, domain=False, ticks=False)
+    form = {"format": ".0%"} if share else {"format": "~s", "labelExpr": "datum.value ? datum.label : '0'"}
+    return alt.Axis(**form, tickCount=ticks, domain=False, ticks=False)
 
 
 def _fixed(values: Sequence[float]) -> Any:

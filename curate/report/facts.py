@@ -36,7 +36,7 @@ HALF = 0.5
 """Where rows lie nearest to, where the model's own rating decides and no threshold does."""
 NEAR = 12
 EACH = 6
-"""Samples of each rating and category, and of each reason."""
+"""Samples of each rating and category, and of each reason; with several policies half as many of each."""
 MOST = 400
 """Of these, over all policies."""
 HOSTS = 15
@@ -176,7 +176,8 @@ def gather(run: Run, *, plain: bool) -> Facts:
     threshold = HALF if rules.thresholds.unsafe is None else rules.thresholds.unsafe
     files, ledger = AnnotationFiles(run.store), Ledger(run.store, splitting)
     reader = Reader(files, commits, deciding, compile_rules(rules, None), ledger)
-    tallies = {policy: _tallies(threshold) for policy in passes}
+    each = EACH if len(passes) == 1 else EACH // 2
+    tallies = {policy: _tallies(threshold, each) for policy in passes}
     tradeoff, expected, sizes = Tradeoff(), Expected(), Sizes()
     for window in reader.windows():
         _take(window, tallies)
@@ -205,15 +206,15 @@ def gather(run: Run, *, plain: bool) -> Facts:
     return _with_pictures(facts, plain=plain)
 
 
-def _tallies(threshold: float) -> _Tallies:
+def _tallies(threshold: float, each: int) -> _Tallies:
     labelled = pl.col("status") == Status.LABELLED.value
     told = labelled | (pl.col("status") == Status.BLOCKED.value)  # of what is blocked nothing is shown but the number
     kind = pl.format("{}\n{}", "rating", pl.col("category").fill_null(""))
     return _Tallies(
         probabilities=Probabilities(),
         nearest=Nearest(threshold, NEAR),
-        drawn=Drawn(pl.when(labelled).then(kind), EACH),
-        failures=Drawn(pl.when(~told).then(pl.col("status")), EACH),
+        drawn=Drawn(pl.when(labelled).then(kind), each),
+        failures=Drawn(pl.when(~told).then(pl.col("status")), each),
     )
 
 
@@ -230,7 +231,7 @@ def _pass(run: Run, name: str, commits: Mapping[str, Commit], tallies: _Tallies,
     own = run.settings.policies.get(name)
     known = [own] if own is not None else [*read_policies(run.store)]
     categories = dict(sorted(counts["categories"].items(), key=lambda item: (-item[1], item[0])))
-    dataset, most = run.settings.dataset, max(EACH, MOST // len(run.settings.passes))
+    dataset, most = run.settings.dataset, max(1, MOST // len(run.settings.passes))
     return PassFacts(
         name=name,
         fingerprint=run.fingerprints[name].digest,

@@ -10,9 +10,9 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
-from curate.filtering.rules import CLEAN, Rules, sidecar_field
+from curate.filtering.rules import CLEAN, FAILED, UNSAFE, Rules, sidecar_field
 from curate.report.ledger import Ledger
-from curate.report.tallies import NEVER, SAMPLES, STEPS, WINDOW, cell_of
+from curate.report.tallies import FAILED_FIRST, NEVER, SAMPLES, STEPS, WINDOW, cell_of
 from curate.runs.annotation_table import scanned
 from curate.runs.commits import Commit
 from curate.runs.compaction.reading import AnnotationFiles
@@ -23,13 +23,20 @@ BEYOND = 2.0
 """A threshold that no probability reaches."""
 
 
+_SAMPLES = {"index": pl.Int64, "floor": pl.Int64, "ceiling": pl.Int64, "p_unsafe": pl.Float32} | {
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "split": pl.String,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Some rows of one shard.
 
     Attributes:
         shard: its id.
-        rows: by policy, in the columns of `tallies.WINDOW` with `floor` and `split`.
+        rows: by policy, in the columns of `tallies.WINDOW` with `floor`, `ceiling` and `split`.
         samples: over the policies that decide, in the columns of `tallies.SAMPLES`; empty where a shard has not been
             judged under all of them.
     """
@@ -117,45 +124,40 @@ class Reader:
             if commit.sample_count > ROWS:
                 rows = rows.filter(pl.col("index").is_between(start, start + ROWS - 1))
             if self._low is None or self._high is None or commit.policy not in self._deciding:
-                return rows.select(*WINDOW, floor=pl.lit(NEVER, dtype=pl.Int64)).collect(engine="streaming")
+                none = pl.lit(NEVER, dtype=pl.Int64)
+                return rows.select(*WINDOW, floor=none, ceiling=none).collect(engine="streaming")
             low = self._low.apply(rows).rename({"split": "low"}).drop("reason", "p_calibrated")
             both = self._high.apply(low).rename({"split": "high"})
             compared = pl.coalesce("p_calibrated", "p_unsafe").fill_nan(None).alias("compared")
-            kept = [(pl.col(name) == CLEAN).alias(name) for name in ("low", "high")]
-            frame = both.select(*WINDOW, compared, *kept).collect(engine="streaming")
-        return frame.with_columns(floor=_floor(frame)).drop("compared", "low", "high")
+            frame = both.select(*WINDOW, compared, "low", "high").collect(engine="streaming")
+        return frame.with_columns(_floor_and_ceiling(frame)).drop("compared", "low", "high")
 
 
-def _floor(rows: pl.DataFrame) -> pl.Series:
-    """The last threshold of the grid at which a row is not in clean: -1 where it always is, `NEVER` where it never is.
+def _floor_and_ceiling(rows: pl.DataFrame) -> list[pl.Series]:
+    """See `tallies.NEVER`; of rows with `low`, the split where a threshold makes them unsafe, and `high`, where not.
 
     Whether a row is unsafe by the threshold is all that the threshold changes, and so all there is to know is where it
     would go in either case.
     """
-    cells = np.full(len(rows), NEVER, dtype=np.int64)
+    cells = np.full(len(rows), -1, dtype=np.int64)
     scored = rows["compared"].is_not_null().to_numpy()
-    cells[scored] = cell_of(rows["compared"].drop_nulls())
-    low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
-    floors = np.where(low & high, -1, np.where(high & scored, np.minimum(cells, STEPS), NEVER))
-    return pl.Series("floor", floors, dtype=pl.Int64)
+    cells[scored] = np.minimum(cell_of(rows["compared"].drop_nulls()), STEPS)
+    (clean_low, clean_high), (unsafe_low, unsafe_high) = (
+        ((rows["low"] == name).to_numpy(), (rows["high"] == name).to_numpy()) for name in (CLEAN, UNSAFE)
+    )
+    floors = np.where(clean_low & clean_high, -1, np.where(clean_high & scored, cells, NEVER))
+    ceilings = np.where(unsafe_low & unsafe_high, NEVER, np.where(unsafe_low & scored, cells, -1))
+    ceilings[(rows["low"] == FAILED).to_numpy()] = FAILED_FIRST
+    return [pl.Series("floor", floors, dtype=pl.Int64), pl.Series("ceiling", ceilings, dtype=pl.Int64)]
 
 
 def _by_sample(deciding: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """One row for each sample: the strictest of its pictures and of all policies, the size of its first picture."""
     if not deciding:
-        return pl.DataFrame(
-            schema={
-                "index": pl.Int64,
-                "floor": pl.Int64,
-                "p_unsafe": pl.Float32,
-                "width": pl.Int32,
-                "height": pl.Int32,
-                "split": pl.String,
-            }
-        )
+        return pl.DataFrame(schema=_SAMPLES)
     rows = reduce(lambda one, other: one.vstack(other), [frame.select(SAMPLES) for frame in deciding])
     if len(deciding) == 1 and rows["index"].is_sorted() and rows["index"].n_unique() == len(rows):
         return rows
     return rows.group_by("index", maintain_order=True).agg(
-        pl.col("floor", "p_unsafe").max(), pl.col("width", "height", "split").first()
+        pl.col("floor", "ceiling", "p_unsafe").max(), pl.col("width", "height", "split").first()
     )

@@ -18,14 +18,19 @@ from curate.core.types import Rating, Status
 from curate.filtering.rules import CLEAN
 
 WINDOW = ("index", "image_name", "status", "rating", "category", "p_unsafe", "detail", "width", "height")
-"""Columns of a window, and after them `floor` and `split`."""
-SAMPLES = ("index", "floor", "p_unsafe", "width", "height", "split")
+"""Columns of a window, and after them `floor`, `ceiling` and `split`."""
+SAMPLES = ("index", "floor", "ceiling", "p_unsafe", "width", "height", "split")
 STEPS = 100
 """The grid of thresholds: 0, 0.01, ..., 1."""
 GRID = np.linspace(0, 1, STEPS + 1, dtype=np.float32)
 """In float32, as p_unsafe is stored and compared."""
 NEVER = STEPS + 1
-"""`floor` of what is not in clean whatever the threshold; -1 is what always is."""
+"""`floor` of what is not in clean whatever the threshold; -1 is what always is.
+
+`floor` is the last threshold of the grid at which something is not in clean, `ceiling` the last at which it is in
+unsafe: -1 where it never is, `NEVER` where it always is, `FAILED_FIRST` where it has failed, which comes before both.
+"""
+FAILED_FIRST = NEVER + 1
 EARLY = 1000
 SIDES = (64, 128, 256, 512, 1024)
 """Pixels of the shorter side at which one class of sizes ends and the next begins."""
@@ -61,22 +66,36 @@ class Probabilities:
 
 
 class Tradeoff:
-    """How many samples would be in `clean` for each threshold of `GRID`.
+    """Where samples would be for each threshold of `GRID`.
 
     Attributes:
         floors: how many samples have each `floor`, from -1 to `NEVER`; shape (STEPS + 3,).
+        ceilings: the same of `ceiling`, from -1 to `FAILED_FIRST`; shape (STEPS + 4,).
     """
 
     def __init__(self) -> None:
-        self.floors: Counts = np.zeros(STEPS + 3, dtype=np.int64)
+        self.floors: Counts = np.zeros(NEVER + 2, dtype=np.int64)
+        self.ceilings: Counts = np.zeros(FAILED_FIRST + 2, dtype=np.int64)
 
     def take(self, samples: pl.DataFrame) -> None:
         """Count samples."""
-        self.floors += np.bincount(samples["floor"].to_numpy() + 1, minlength=STEPS + 3)
+        self.floors += np.bincount(samples["floor"].to_numpy() + 1, minlength=NEVER + 2)
+        self.ceilings += np.bincount(samples["ceiling"].to_numpy() + 1, minlength=FAILED_FIRST + 2)
+
+    @property
+    def total(self) -> int:
+        """All samples."""
+        return int(self.floors.sum())
 
     def kept(self) -> Counts:
         """Samples in clean for each threshold of `GRID`; shape (STEPS + 1,)."""
         return np.cumsum(self.floors)[: STEPS + 1]
+
+    def unsafe(self) -> Counts:
+        """Samples in unsafe for each threshold of `GRID`; shape (STEPS + 1,)."""
+        up_to: Counts = np.cumsum(self.ceilings[: NEVER + 2])
+        above: Counts = up_to[-1] - up_to
+        return above[: STEPS + 1]
 
 
 class Expected:

@@ -24,7 +24,6 @@ def _table(facts: Facts) -> Table:
     rows = []
     for one in facts.passes:
         unsafe = one.ratings[Rating.UNSAFE.value]
-        most = ", ".join(f"{code} {count(number)}" for code, number in list(one.categories.items())[:_TOP])
         rows.append(
             (
                 line(one.name, SHORT),
@@ -32,11 +31,10 @@ def _table(facts: Facts) -> Table:
                 count(unsafe),
                 share(unsafe, one.rows),
                 count(one.failed),
-                line(most),
             )
         )
-    header = ("policy", "Safe", "Unsafe", "share Unsafe", "no label", "most frequent")
-    return Table(caption="What each policy finds", header=header, rows=tuple(rows), texts=frozenset({"most frequent"}))
+    header = ("policy", "Safe", "Unsafe", "share", "no label")
+    return Table(caption="What each policy finds", header=header, rows=tuple(rows))
 
 
 def _chart(facts: Facts) -> Bars:
