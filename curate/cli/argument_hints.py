@@ -45,7 +45,7 @@ _SYNONYMS = {"data": "dataset.shards", "input": "dataset.shards", "o": "output.d
 _ELSE = "is no argument; arguments are written NAME=VALUE here, and `python -m curate settings` lists them"
 
 
-_ALL = "dataset model policy engine filter job output budget policies retry extend reuse"
+_ALL = "dataset model policy engine filter job output budget report policies retry extend reuse"
 
 
 @dataclass(frozen=True, slots=True)

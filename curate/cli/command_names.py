@@ -12,6 +12,7 @@ NAMES = (
     "filter",
     "status",
     "verify",
+    "report",
     "compact",
     "submit",
     "evaluate",

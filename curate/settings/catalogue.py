@@ -26,6 +26,7 @@ from curate.settings.generator import GeneratorSettings
 from curate.settings.group import Shown
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
+from curate.settings.report import ReportSettings
 from curate.settings.run import Budget, OutputSettings, Settings
 from curate.settings.serve import ServeSettings
 from curate.settings.tune import TuneSettings
@@ -39,6 +40,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "job": JobSettings,
     "output": OutputSettings,
     "budget": Budget,
+    "report": ReportSettings,
     "tune": TuneSettings,
     "serve": ServeSettings,
     "generator": GeneratorSettings,
