@@ -63,11 +63,10 @@ def keep_overrides(store: Store, settings: FilterSettings) -> FilterSettings:
 
 
 def kept_overrides(store: Store, settings: FilterSettings) -> pl.DataFrame | None:
-    """The overrides of a rule set that `keep_overrides` has been through; None where it has none."""
+    """The overrides of a rule set, from where `keep_overrides` has put them; None where it has none."""
     if not settings.overrides:
         return None
-    (place,) = settings.overrides
-    return _read(store, place)
+    return merged([_read(store, place) for place in settings.overrides])
 
 
 def check_overrides(settings: FilterSettings) -> None:

@@ -11,6 +11,7 @@ Law: the file acts on nothing and loads nothing; of what may be unsafe it holds 
 | ledger | where each sample went |
 | examples, pictures | rows that are shown, and what may be seen of them |
 | pace, scores | measurements over time; an evaluation |
+| reviews | what people said of the run |
 | binomial | how many blind reviews a statement takes |
 | shapes | sections, tables, charts, cards: what is shown |
 | sections/ | one function for each part, from facts to what is shown |

@@ -13,7 +13,8 @@ import polars as pl
 
 from curate.core.errors import InputError
 from curate.core.types import PassedOver, Rating, Status
-from curate.filtering.rules import compile_rules
+from curate.filtering.overrides import kept_overrides
+from curate.filtering.rules import Rules, compile_rules
 from curate.filtering.stage import deciding_passes
 from curate.judges.row_policies import read_policies
 from curate.policies.policy import BY_ROW, Policy
@@ -22,6 +23,7 @@ from curate.report.ledger import Ledger, Splitting
 from curate.report.pace import Pace, read_pace
 from curate.report.pictures import with_pictures
 from curate.report.reading_rows import Reader, Window
+from curate.report.reviews import Audit, read_audit
 from curate.report.scores import Evaluation, read_evaluation
 from curate.report.tallies import Drawn, Expected, Nearest, Probabilities, Removed, Sizes, Tradeoff, Values, spread
 from curate.runs.commits import Commit, commits_by_shard
@@ -109,6 +111,7 @@ class Facts:
         tradeoff: None where nothing is scored, or the rules cannot be held against other thresholds.
         expected: what the safeguard expects of clean.
         hosts: None where the data set has no links.
+        audit: what people say of the splits; None where nobody has looked.
     """
 
     run: Run
@@ -128,6 +131,7 @@ class Facts:
     differences: Sequence[Disagreement]
     pace: Pace | None
     evaluation: Evaluation | None
+    audit: Audit | None = None
 
     @property
     def first(self) -> PassFacts:
@@ -175,7 +179,7 @@ def gather(run: Run, *, plain: bool) -> Facts:
     deciding = deciding_passes(rules, passes)
     threshold = HALF if rules.thresholds.unsafe is None else rules.thresholds.unsafe
     files, ledger = AnnotationFiles(run.store), Ledger(run.store, splitting)
-    reader = Reader(files, commits, deciding, compile_rules(rules, None), ledger)
+    reader = Reader(files, commits, deciding, _rules(run, rules), ledger)
     each = EACH if len(passes) == 1 else EACH // 2
     tallies = {policy: _tallies(threshold, each) for policy in passes}
     tradeoff, expected, sizes = Tradeoff(), Expected(), Sizes()
@@ -202,8 +206,13 @@ def gather(run: Run, *, plain: bool) -> Facts:
         differences=_differences(splitting, files, commits),
         pace=read_pace(run.store),
         evaluation=read_evaluation(run.store),
+        audit=read_audit(run.store, splitting.result.digest if splitting else None),
     )
     return _with_pictures(facts, plain=plain)
+
+
+def _rules(run: Run, settings: FilterSettings) -> Rules:
+    return compile_rules(settings, None).with_overrides(kept_overrides(run.store, settings))
 
 
 def _tallies(threshold: float, each: int) -> _Tallies:
