@@ -27,6 +27,7 @@ def drawn(count, seed=0):
         yield Row(unsafe=unsafe, answer=answer, category=category, answered_category=named, p=p, scores=scores)
 
 
+@pytest.mark.slow
 def test_average_precisions_are_scikit_learns():
     rows = list(drawn(300))
     rankings = {r.category: r for r in category_rankings(outcomes_of(rows))}
@@ -44,6 +45,7 @@ def test_average_precisions_are_scikit_learns():
     assert rankings["O6"].gain[0] > 0, "the score knows more here"
 
 
+@pytest.mark.slow
 def test_an_invalid_answer_is_ranked_worst_both_ways():
     rows = list(drawn(200))
     broken = [Row(unsafe=r.unsafe, answer=None, category=r.category) if i % 3 == 0 else r for i, r in enumerate(rows)]

@@ -60,7 +60,9 @@ def test_a_verdict_decides_and_what_was_judged_is_shown():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("thresholds", [{"unsafe": 0.9, "review": 0.1}, {"unsafe": 1.0}, {"unsafe": 0.0}, {"review": 0.0}])
+@pytest.mark.parametrize(
+    "thresholds", [{"unsafe": 0.9, "review": 0.1}, {"unsafe": 1.0}, {"unsafe": 0.0}, {"review": 0.0}]
+)
 def test_it_stands_above_thresholds_calibration_and_scores(thresholds):
     by_category = {"O1": {"unsafe": 0.3}}
     turned = Calibration(method="isotonic", fitted_on=10, x=(0.0, 1.0), y=(0.5, 0.5))
@@ -86,6 +88,7 @@ def test_what_was_not_judged_stays_failed_and_what_was_judged_in_part_is_not_cle
     assert found["reason"][0] == "not judged: undecodable"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(RATINGS, st.floats(0, 1, width=32), st.none() | RATINGS), min_size=1, max_size=20))
 @settings(max_examples=40, deadline=None)
 def test_rows_keep_their_order_and_all_others_their_fate(drawn):

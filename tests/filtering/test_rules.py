@@ -106,6 +106,7 @@ def test_a_score_is_compared_in_float32_and_calibrated_in_proportion():
 cuts = st.one_of(st.none(), st.floats(min_value=0, max_value=1, width=32))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_scores_can_only_make_a_rows_fate_stricter(data: st.DataObject):

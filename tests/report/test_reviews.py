@@ -14,6 +14,8 @@ from curate.report.shapes import Command, Headline, Note, Prose
 from curate.runs.run_folder import load_run
 from tests.support.jobs import fake_run, split_rows, write_tar
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

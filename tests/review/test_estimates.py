@@ -70,6 +70,7 @@ def test_luck_with_reviewers_errors_buys_no_better_bound():
         estimate(one(3, 1000), errors)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 1)), min_size=1, max_size=4), st.integers(1, 10**5))
 @settings(max_examples=25, deadline=None)
 def test_the_estimate_lies_within_its_bounds(drawn, times):

@@ -54,6 +54,7 @@ def test_a_picture_has_every_category_and_the_policys_own(service, client):
     assert result.model_extra["curate"] == row
 
 
+@pytest.mark.slow
 def test_with_scores_of_categories_each_has_its_own_and_what_several_stand_for_their_sum():
     filters = ["filter.by_category.O3.unsafe=0.02"]
     with serving("policy=llavaguard", "model.category_scores=true", *filters) as running:

@@ -476,6 +476,7 @@ def test_a_generator_is_of_no_other_command(capsys):
     assert "belongs to a generator, which only `audit` looks at" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_for_an_audit():
     """Torch and diffusers live in the generator's process alone."""
     heavy = ("torch", "diffusers", "openai", "scipy", "transformers")
