@@ -37,7 +37,7 @@ class Request:
 
 
 def write_report(run: Run, *, images: bool) -> str:
-    """Write the report into the run's folder; where it lies.
+    """Write the report into the run's folder; its name, with the folder's as it was given.
 
     Args:
         run: finished as far as it is.
@@ -59,7 +59,7 @@ def write_report(run: Run, *, images: bool) -> str:
         process.stop()
     name = WITH_IMAGES if images else PLAIN
     run.store.replace(name, html)
-    return run.store.uri(name)
+    return _place(run, name)
 
 
 def report_after(run: Run) -> None:
@@ -68,7 +68,7 @@ def report_after(run: Run) -> None:
     if not run.settings.report.write:
         return
     if _is_current(run, name):
-        say(f"report      {run.store.uri(name)}")
+        say(f"report      {_place(run, name)}")
         return
     if missing():
         say(f"report      none was written, since nothing here draws charts; {EXTRA}, then {_command(run)}")
@@ -98,6 +98,10 @@ def made(request: Request) -> bytes:
         return page(document, drawer.draw(charts_of(document))).encode()
     finally:
         drawer.close()
+
+
+def _place(run: Run, name: str) -> str:
+    return f"{run.settings.output.dir.rstrip('/')}/{name}"
 
 
 def _is_current(run: Run, name: str) -> bool:
