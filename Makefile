@@ -15,7 +15,8 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed-$(BACKEND)
 INSTALL := $(PYTHON) scripts/install.py
 LOCK    := .cache/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --no-annotate --no-header \
-           --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dev --extra images --extra s3 --extra serve --extra server --extra tune
+           --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra audit --extra dev --extra images --extra report \
+           --extra s3 --extra serve --extra server --extra tune
 # An environment of its own, since its pins and vLLM's exclude each other; a test writes shards with it.
 IMG2DATASET := .cache/img2dataset/.installed
 # Likewise; a test holds the tasks for Label Studio against its own validator.

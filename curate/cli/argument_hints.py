@@ -45,7 +45,7 @@ _SYNONYMS = {"data": "dataset.shards", "input": "dataset.shards", "o": "output.d
 _ELSE = "is no argument; arguments are written NAME=VALUE here, and `python -m curate settings` lists them"
 
 
-_ALL = "dataset model policy engine filter job output budget policies retry extend reuse"
+_ALL = "dataset model policy engine filter job output budget report policies retry extend reuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,4 +235,4 @@ def _is_setting(name: str) -> bool:
 def _near_settings(name: str) -> list[str]:
     from curate.settings.catalogue import settings
 
-    return nearest_settings(name, [s.path for s in settings() if not s.path.startswith("tune.")])
+    return nearest_settings(name, [s.path for s in settings() if not s.path.startswith(("tune.", "generator."))])

@@ -14,6 +14,7 @@ from curate.settings.config_groups import GROUPS, group_names, written
 _EXAMPLES = {
     "output": "output.dir=DIR",
     "budget": "budget.engine=0.02 budget.data=0.5 budget.grace=200",
+    "report": "report.write=false report.images=true",
     "policies": "policies=[NAME,NAME]",
     "retry": "retry=[STATUS,STATUS]",
     "extend": "extend=true",

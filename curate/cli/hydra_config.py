@@ -36,6 +36,7 @@ from curate.settings.dataset import DatasetSettings
 from curate.settings.dataset_name import named_after
 from curate.settings.engine import EngineSettings
 from curate.settings.filter import FilterSettings
+from curate.settings.generator import GeneratorSettings
 from curate.settings.model import ModelSettings
 from curate.settings.run import Settings
 from curate.settings.secrets import masked_fields, remember_secrets
@@ -72,6 +73,18 @@ def compose_serve(overrides: Sequence[str]) -> tuple[Settings, ServeSettings]:
     fields = _plain(_compose(given, serving=True))
     serve = validated(ServeSettings, fields.pop("serve"), "serve")
     return _settings_of(fields, [o for o in given if key_of(o).partition(".")[0] != "serve"]), serve
+
+
+def compose_generator(overrides: Sequence[str]) -> GeneratorSettings:
+    """What `audit` looks at, of overrides of the group `generator` alone; errors as `compose_settings`."""
+    if not any(key_of(o) == "generator" for o in overrides):
+        raise InputError(f"generator: none was given; add generator=NAME, one of {_named('generator')}")
+    fields = _plain_group(_compose(overrides, auditing=True), "generator")
+    settings = validated(GeneratorSettings, fields, "generator")
+    remember(
+        settings.model_dump(mode="json"), masked_fields({"generator": settings.model_dump(mode="json")})["generator"]
+    )
+    return settings
 
 
 def _settings_of(fields: dict[str, Any], overrides: Sequence[str]) -> Settings:
@@ -153,14 +166,20 @@ def compose_tune(overrides: Sequence[str]) -> tuple[TuneSettings, ModelSettings]
 
 
 def composed(
-    overrides: Sequence[str], groups: Sequence[str], *, tuning: bool = False, serving: bool = False
+    overrides: Sequence[str],
+    groups: Sequence[str],
+    *,
+    tuning: bool = False,
+    serving: bool = False,
+    auditing: bool = False,
 ) -> dict[str, Any]:
     """The configuration of these `groups`, with the defaults of what no file says; errors as `compose_settings`.
 
     What has to be given and was not is `???`.
     """
     chosen = ["serve=default"] if serving and not any(key_of(o) == "serve" for o in overrides) else []
-    config = _compose([*chosen, *(_for_tuning(overrides) if tuning else overrides)], tuning=tuning, serving=serving)
+    given = [*chosen, *(_for_tuning(overrides) if tuning else overrides)]
+    config = _compose(given, tuning=tuning, serving=serving, auditing=auditing)
     with open_dict(config):
         if "dataset" in config and config.dataset.get("name") is None:
             config.dataset.name = "???"  # as the shards, after which it would be named
@@ -194,6 +213,7 @@ def _compose(
     *,
     tuning: bool = False,
     serving: bool = False,
+    auditing: bool = False,
     recorded: bool = False,
     access: bool = False,
 ) -> DictConfig:
@@ -202,7 +222,7 @@ def _compose(
     `recorded` starts from the filter that `compose_filter` registered, `access` from the data of `compose_access`.
     """
     OmegaConf.register_new_resolver("packaged", packaged, replace=True)
-    given = prepared(overrides, tuning=tuning, serving=serving)
+    given = prepared(overrides, tuning=tuning, serving=serving, auditing=auditing)
     if not access and not any(one.key == "dataset" for one in given):
         _refuse_orphans(given)
     moved = {old: new for one in given if one.key == MOVED for old, new in pairs(one).items()}

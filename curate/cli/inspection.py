@@ -65,7 +65,8 @@ def _configuration(command: str, arguments: Sequence[str], taken: CommandArgumen
     words = [a for a in overrides if a in taken.words]
     tuning = command == "tune" and "data" not in words
     given = [a for a in overrides if a not in words]
-    plain = composed(given, taken.settings, tuning=tuning, serving=command == "serve")
+    of_command = {"tuning": tuning, "serving": command == "serve", "auditing": command == "audit"}
+    plain = composed(given, taken.settings, **of_command)
     return (
         yaml.safe_dump(masked_fields(plain), sort_keys=False, allow_unicode=True, width=120).rstrip("\n").splitlines()
     )

@@ -19,7 +19,7 @@ from curate.settings.catalogue import is_node, lookup, no_such_setting
 from curate.settings.config_groups import GROUPS, group_names, written
 
 # Groups without a default choice, so that one is added to what is there.
-_ADDED = ("dataset", "tune", "serve")
+_ADDED = ("dataset", "tune", "serve", "generator")
 _LISTS_OF_PATHS = ("policies", "dataset.shards", "reuse")
 
 MOVED = "dataset.moved"
@@ -59,13 +59,15 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def prepared(overrides: Sequence[str], *, tuning: bool = False, serving: bool = False) -> list[Override]:
+def prepared(
+    overrides: Sequence[str], *, tuning: bool = False, serving: bool = False, auditing: bool = False
+) -> list[Override]:
     """`overrides` in their order, shards last; of several choices in a group that Hydra adds, the last.
 
     Raises:
         InputError: one of them is no override, or of a setting or group that is not there; one line.
     """
-    parsed = [_parsed(text, tuning=tuning, serving=serving) for text in gather_paths(overrides)]
+    parsed = [_parsed(text, tuning=tuning, serving=serving, auditing=auditing) for text in gather_paths(overrides)]
     last = {one.key: index for index, one in enumerate(parsed)}
     return [one for index, one in enumerate(parsed) if one.key not in _ADDED or last[one.key] == index]
 
@@ -127,7 +129,7 @@ def no_such_choice(group: str, name: str) -> str:
     )
 
 
-def _parsed(text: str, *, tuning: bool, serving: bool) -> Override:
+def _parsed(text: str, *, tuning: bool, serving: bool, auditing: bool) -> Override:
     name, equals, value = text.partition("=")
     key = key_of(text)
     if not key or (not equals and not name.startswith("~")):
@@ -141,6 +143,8 @@ def _parsed(text: str, *, tuning: bool, serving: bool) -> Override:
         raise InputError(f"{one}: belongs to a recipe, which only `tune` takes")
     if key.partition(".")[0] == "serve" and not serving:
         raise InputError(f"{one}: belongs to the moderation service, which only `serve` starts")
+    if key.partition(".")[0] == "generator" and not auditing:
+        raise InputError(f"{one}: belongs to a generator, which only `audit` looks at")
     if lookup(key) is None and not is_node(key):
         raise InputError(no_such_setting(key, tuning=tuning))
     return one

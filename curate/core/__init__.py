@@ -13,12 +13,14 @@ Law: what is here knows no other room; what only one room uses is not here.
 | threads | blocking work and tasks beside a coroutine |
 | package_files | what travels with the package: conf, data, scripts |
 | yaml_files | YAML that the project wrote itself |
+| content_policy | what a browser may run of a page |
 | closest_names | what somebody meant who wrote a name that is not there |
 """
 
 __all__ = (
     "calibration",
     "closest_names",
+    "content_policy",
     "errors",
     "package_files",
     "secrets",

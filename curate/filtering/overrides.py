@@ -1,8 +1,8 @@
 """Verdicts of people, which stand above the safeguard's: `filter.overrides`.
 
 An override is of a picture, by the SHA-256 of its bytes, under a policy: so it holds in every run that meets the
-picture again. The rules see its rating in place of the model's, with a p_unsafe of 0 or 1; what rows show stays what
-was judged. What was not judged stays failed. Where two say different things of one picture, Unsafe stands.
+picture again. The rules see its rating in place of the model's, and a p_unsafe beyond every threshold; what rows show
+stays what was judged. What was not judged stays failed. Where two say different things of one picture, Unsafe stands.
 
 A rule set keeps its overrides: they are copied to overrides/DIGEST.parquet in the run's folder, and the settings that
 are recorded with the splits name that, so that `verify` decides again by what decided.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,11 +64,10 @@ def keep_overrides(store: Store, settings: FilterSettings) -> FilterSettings:
 
 
 def kept_overrides(store: Store, settings: FilterSettings) -> pl.DataFrame | None:
-    """The overrides of a rule set that `keep_overrides` has been through; None where it has none."""
+    """The overrides of a rule set, from where `keep_overrides` has put them; None where it has none."""
     if not settings.overrides:
         return None
-    (place,) = settings.overrides
-    return _read(store, place)
+    return merged([_read(store, place) for place in settings.overrides])
 
 
 def check_overrides(settings: FilterSettings) -> None:
@@ -95,7 +95,7 @@ def with_verdicts(rows: pl.LazyFrame, overrides: pl.DataFrame) -> pl.LazyFrame:
 def overruled(p_unsafe: pl.Expr) -> dict[str, pl.Expr]:
     """What the rules see where there is a verdict; `p_unsafe` is what they see elsewhere."""
     said = pl.col(VERDICT)
-    certain = (said == Rating.UNSAFE.value).cast(pl.Float32)
+    certain = pl.when(said == Rating.UNSAFE.value).then(math.inf).otherwise(-math.inf).cast(pl.Float32)
     return {
         "rating": pl.coalesce(said, "rating"),
         "p_unsafe": pl.when(said.is_null()).then(p_unsafe).otherwise(certain),

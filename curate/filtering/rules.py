@@ -91,6 +91,11 @@ class Rules:
             .drop(*COLUMNS, *self.fields)
         )
 
+    def with_unsafe_from(self, p: float) -> Rules:
+        """The same rules if whatever has this p_unsafe or a higher one were unsafe, but for categories of their own."""
+        thresholds = self._settings.thresholds.model_copy(update={"unsafe": p})
+        return replace(self, _settings=self._settings.model_copy(update={"thresholds": thresholds}))
+
     def strictness(self) -> pl.Expr:
         """Position of `split` in `splits` as int64: the lower, the stricter."""
         order = pl.Series(range(len(self.splits)), dtype=pl.Int64)

@@ -24,4 +24,5 @@ __all__ = (
     "row_policies",
     "tuned_policies",
     "verdicts",
+    "weight_digests",
 )

@@ -8,6 +8,7 @@ Law: nothing that was started outlives the program, and the first Ctrl-C is obey
 | interruption | Ctrl-C and its like, from the first line of the program to its last |
 | signals | keeps signals from processes that a worker starts |
 | process_tree | ends processes together with all that they started |
+| web_server | uvicorn, whose signals are the program's |
 | piped_process | one process behind a pipe; when it dies, the question that killed it is known |
 """
 
@@ -16,4 +17,5 @@ __all__ = (
     "piped_process",
     "process_tree",
     "signals",
+    "web_server",
 )

@@ -10,6 +10,7 @@ Law: a bound holds whatever the safeguard thinks of itself; an audit shows revie
 | pictures | what reviewers see, drawn anew from the sources |
 | label_studio | tasks for Label Studio, and its export |
 | exporting | a sample on its way to reviewers |
+| local_page | the page on which people look at it |
 | verdicts | what they said, one verdict a task |
 | agreement, estimates | kappa and AC1; leakage and false removals with their bounds |
 | importing | verdicts into the run: estimates, gold set, overrides |
@@ -20,4 +21,5 @@ __all__ = (
     "estimates",
     "exporting",
     "importing",
+    "local_page",
 )

@@ -31,6 +31,8 @@ _STEPS = 16
 _HALVINGS = 48
 _SEED = 0
 _SLACK = 1e-12
+_DEVIATIONS = 6
+"""Standard deviations below what is to be expected that are no chance any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,12 +150,13 @@ class _Sampling:
     @property
     def is_possible(self) -> bool:
         """Whether so few are called Unsafe by any chance, given how reviewers err."""
-        return self._tail(0.0, upper=True) > 0
+        deviation = np.sqrt((self._weights**2 * self._least * (1 - self._least) / self._n).sum())
+        return bool(self._called >= self._least - _DEVIATIONS * deviation)
 
     def bound(self, alpha: float, *, upper: bool) -> float:
         """Where a true rate becomes implausible; by bisection, since the tail falls, or rises, with the rate."""
         inside, outside = (self.rate, 1.0) if upper else (self.rate, 0.0)
-        alpha *= self._tail(0.0, upper=True) if upper else 1.0
+        alpha *= max(self._tail(0.0, upper=True), 1 / self._draws) if upper else 1.0
         if self._tail(outside, upper=upper) > alpha:
             return outside
         for _ in range(_STEPS):

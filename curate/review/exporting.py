@@ -87,6 +87,7 @@ def export(run: Run, folder: Path, *, purpose: Purpose, reviews: int, overlap: f
     (folder / "tasks.csv").write_text(_csv(shown, drawn), encoding="utf-8")
     (folder / "tasks-second.csv").write_text(_csv(second, drawn), encoding="utf-8")
     categories = {code: c.name for policy in policies.values() for code, c in policy.categories.items()}
+    (folder / "categories.json").write_text(json.dumps(categories, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "label_studio.xml").write_text(label_studio.config(categories), encoding="utf-8")
     model = None if purpose == "audit" else run.settings.shown_model.name
     tasks = label_studio.tasks(shown, f"{folder.name}/images", model)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from functools import cache
 from importlib.resources import files
+
+from curate.core.content_policy import HEADER, content_policy
 
 
 @cache
@@ -15,15 +14,4 @@ def page() -> str:
     return (files("curate.serving") / "page.html").read_text(encoding="utf-8")
 
 
-def _hashes(tag: str) -> str:
-    """Digests of the page's own styles or scripts, by which a browser knows them."""
-    found = re.findall(rf"<{tag}>(.*?)</{tag}>", page(), re.DOTALL)
-    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in found)
-
-
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; script-src {_hashes('script')}; style-src {_hashes('style')}; img-src data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-}
+PAGE_HEADERS = {HEADER: content_policy(page(), img="data: blob:", connect="'self'")}

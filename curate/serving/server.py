@@ -6,8 +6,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +17,7 @@ from curate.filtering.calibrating import check_calibration
 from curate.guard.decider import Decider
 from curate.guard.live_judge import LiveJudge
 from curate.processes.interruption import drains
+from curate.processes.web_server import WebServer
 from curate.runs.fingerprint import Fingerprint
 from curate.serving.admission import Admission
 from curate.serving.answering import Service
@@ -72,7 +72,7 @@ async def serve_until_told(service: Service) -> None:
         EngineDead: the engine is gone.
     """
     listening, at = _listening(service.serve)
-    server = _Server(_config(service))
+    server = WebServer(_config(service))
     ends = asyncio.get_running_loop().create_task(server.serve(sockets=[listening]))
     try:
         say(f"listening at {at}; loading {service.settings.model.name}")
@@ -98,7 +98,7 @@ async def _start(service: Service, ends: asyncio.Task[None]) -> None:
     service.admission.closed = None
 
 
-async def _answer(service: Service, server: _Server, ends: asyncio.Task[None]) -> None:
+async def _answer(service: Service, server: WebServer, ends: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -119,14 +119,6 @@ async def _answer(service: Service, server: _Server, ends: asyncio.Task[None]) -
 def _at_end_of_stdin(stop: Callable[[], object]) -> None:
     sys.stdin.buffer.read()
     stop()
-
-
-class _Server(uvicorn.Server):
-    """Signals are the program's: see `curate.processes.interruption`."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _config(service: Service) -> uvicorn.Config:

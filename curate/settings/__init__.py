@@ -7,7 +7,7 @@ Law: parsed once, at the edge; an unknown key is an error that names it. What st
 | module | holds |
 |---|---|
 | group | what groups are made of |
-| dataset, model, engine, filter, job, tune, serve | a group each |
+| dataset, model, engine, filter, job, report, tune, serve, generator | a group each |
 | run | `Settings` |
 | catalogue | every setting there is, read off the types |
 | config_groups | the names that can be chosen in conf/ |
@@ -23,6 +23,7 @@ __all__ = (
     "dataset_name",
     "engine",
     "filter",
+    "generator",
     "group",
     "job",
     "model",

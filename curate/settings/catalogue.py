@@ -22,9 +22,11 @@ from curate.policies.policy import Policy
 from curate.settings.dataset import DatasetSettings
 from curate.settings.engine import EngineSettings
 from curate.settings.filter import FilterSettings
+from curate.settings.generator import GeneratorSettings
 from curate.settings.group import Shown
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
+from curate.settings.report import ReportSettings
 from curate.settings.run import Budget, OutputSettings, Settings
 from curate.settings.serve import ServeSettings
 from curate.settings.tune import TuneSettings
@@ -38,8 +40,10 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "job": JobSettings,
     "output": OutputSettings,
     "budget": Budget,
+    "report": ReportSettings,
     "tune": TuneSettings,
     "serve": ServeSettings,
+    "generator": GeneratorSettings,
 }
 """The types behind the first part of a path."""
 
@@ -135,7 +139,9 @@ def below(path: str) -> list[str]:
 
 def no_such_setting(path: str, *, tuning: bool = False) -> str:
     """One line about a setting that is not there, with those that were probably meant."""
-    known = [setting.path for setting in settings() if tuning or not setting.path.startswith("tune.")]
+    own = path.partition(".")[0]
+    hidden = {"generator"} - {own} if tuning else {"tune", "generator"} - {own}
+    known = [setting.path for setting in settings() if setting.path.partition(".")[0] not in hidden]
     meant = [_with_keys_of(path, name) for name in nearest_settings(path, known)]
     group = path.partition(".")[0]
     listing = f"; `python -m curate settings{f' {group}' if group in MODELS else ''}` lists them"

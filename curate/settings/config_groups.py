@@ -11,7 +11,7 @@ import yaml
 
 from curate.core.package_files import conf_dir
 
-GROUPS = ("dataset", "model", "policy", "engine", "filter", "job", "tune", "serve")
+GROUPS = ("dataset", "model", "policy", "engine", "filter", "job", "tune", "serve", "generator")
 
 
 def group_names(group: str) -> list[str]:

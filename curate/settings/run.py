@@ -14,6 +14,7 @@ from curate.settings.filter import FilterSettings
 from curate.settings.group import Group, Shown, _listed
 from curate.settings.job import JobSettings
 from curate.settings.model import ModelSettings
+from curate.settings.report import ReportSettings
 
 FAKE = "fake"
 """The engine that asks no model."""
@@ -63,6 +64,8 @@ class Settings(Group):
     """Where the run's folder is."""
     budget: Budget = Budget()
     """Failures that are tolerated."""
+    report: ReportSettings = ReportSettings()
+    """What `run` ends with."""
     retry: list[str] = []
     """Statuses to judge again, e.g. [engine_failure,invalid_output]."""
     extend: bool = False

@@ -21,7 +21,7 @@ from curate.settings.run import Settings
 _OPTIONS = frozenset({"dataset.storage_options"})
 """Where every text counts as a secret that is not known to be none."""
 
-_ARGUMENTS = frozenset({"dataset.options", "engine.args", "model.processor", "model.hf_overrides"})
+_ARGUMENTS = frozenset({"dataset.options", "engine.args", "generator.args", "model.processor", "model.hf_overrides"})
 """Where names tell."""
 
 _LINES = frozenset({"job.setup", "job.options"})

@@ -27,6 +27,7 @@ NAMES = (
     "decode",
     "growth",
     "filtering",
+    "reporting",
     "feeding",
     "startup",
     "formats",

@@ -204,7 +204,7 @@ def test_a_source_that_changed_is_named_and_no_task_is_written(tmp_path, capsys)
         (["import"], "name the files with verdicts"),
         (["import", "specificity=0.4", "sensitivity=0.5", "x.csv"], "reviewers guess"),
         (["import", "missing.csv"], "missing.csv: no verdicts can be read"),
-        (["delete"], "say what to do, one of export, import"),
+        (["delete"], "say what to do, one of export, serve, import"),
     ],
 )
 def test_what_is_asked_wrongly_is_one_line(judged, arguments, said, capsys):

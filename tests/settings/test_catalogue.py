@@ -10,7 +10,14 @@ import yaml
 
 from curate.cli.command_names import NAMES
 from curate.cli.help import constants
-from curate.cli.hydra_config import compose_filter, compose_policy, compose_serve, compose_settings, compose_tune
+from curate.cli.hydra_config import (
+    compose_filter,
+    compose_generator,
+    compose_policy,
+    compose_serve,
+    compose_settings,
+    compose_tune,
+)
 from curate.cli.program import main
 from curate.core.calibration import Calibration, save_calibration
 from curate.core.errors import InputError
@@ -33,6 +40,7 @@ BARE = [
     "job=local",
 ]
 RECIPE = ["tune=builtin", "model=qwenguard_3b"]
+GENERATOR = ["generator=diffusers", "generator.path=sd"]
 
 PATHS = [setting.path.replace("KEY", "O6") for setting in settings()]
 SPECIAL = {
@@ -95,6 +103,8 @@ def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
         held = compose_policy([f"{path}={text}"])[0]
     elif group == "serve":
         held = compose_serve([f"{path}={text}"])[1]
+    elif group == "generator":
+        held = compose_generator([*GENERATOR, f"{path}={text}"])
     else:
         held = found(compose_settings([*(one for one in BARE if not one.startswith(path)), f"{path}={text}"]), [group])
     value = plain(found(held, rest))
@@ -109,7 +119,9 @@ def test_every_setting_can_be_set_whatever_the_files_list(path, calibration):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", ["dataset", "model", "engine", "filter", "job", "policy", "tune", "serve"])
+@pytest.mark.parametrize(
+    "group", ["dataset", "model", "engine", "filter", "job", "policy", "tune", "serve", "generator"]
+)
 def test_all_settings_of_a_group_at_once_over_each_of_its_files(group, calibration):
     values = {
         p: sample(p)[0] for p in PATHS if p.split(".")[0] == group and p not in ("policy.categories", "tune.lora")
@@ -122,6 +134,8 @@ def test_all_settings_of_a_group_at_once_over_each_of_its_files(group, calibrati
             compose_policy([f"policy={name}", *given])
         elif group == "serve":
             compose_serve([f"serve={name}", *given])
+        elif group == "generator":
+            compose_generator([f"generator={name}", *given])
         else:
             others = [choice for choice in BARE if not choice.lstrip("+").startswith(f"{group}=")]
             settings = compose_settings([*others, f"{group}={name}", *given])

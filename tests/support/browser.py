@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,27 @@ class Browser:
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.call("POST", "/execute/sync", script=script, args=list(arguments))
+
+    def look_as(self, scheme: str, width: int, height: int = 900) -> None:
+        """From the next page on: "light" or "dark", and so many CSS pixels, which a phone has fewer of than windows."""
+        self._devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 640}
+        self._devtools("Emulation.setDeviceMetricsOverride", **size)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page for those who do not see, or not as most do."""
+        self.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+        found = self.call("POST", "/execute/async", script="axe.run(document).then(arguments[0])", args=[])
+        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
+
+    def picture(self, path: Path, top: int, height: int, width: int) -> None:
+        """A piece of the page, whatever the window shows of it."""
+        clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
+        taken = self._devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(taken["data"]))
+
+    def _devtools(self, command: str, **params: Any) -> Any:
+        return self.call("POST", "/goog/cdp/execute", cmd=command, params=params)
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))

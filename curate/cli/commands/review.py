@@ -1,4 +1,5 @@
-"""`review export`: draw samples of a run for people to look at. `review import`: take in what they say.
+"""`review export`: draw samples of a run for people to look at. `review serve`: a page for looking at them, on this
+machine alone. `review import`: take in what they say.
 
 An audit is drawn at random from every split, says how much of `clean` is unsafe and how much of what was removed is
 safe, and shows reviewers nothing of what the safeguard said. A triage list is what lies in `review`.
@@ -7,6 +8,7 @@ safe, and shows reviewers nothing of what the safeguard said. A triage list is w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from curate.cli.data_access import reached, split_access
@@ -21,14 +23,16 @@ from curate.review.importing import Imported, import_verdicts
 
 SUMMARY = "let people look at a sample of a run, and take in what they say"
 EXAMPLE = "review export output.dir=runs/laion_subset to=audit reviews=1000"
-WORDS = "export import *"
+WORDS = "export serve import *"
 ARGUMENTS = """
 output.dir=DIR            the run's folder
-to=DIR                    export: a new folder for the reviewers
+to=DIR                    export: a new folder for the reviewers; serve: the folder
 reviews=1000              export: how many samples to draw
 purpose=audit|triage      export: a random sample of every split, or what lies in review
 overlap=0.1               export: share that a second reviewer sees, too
 seed=0                    export: of the draw
+port=8200                 serve: where the page is
+blur=true                 serve: pictures are blurred until they are asked for
 sensitivity=1             import: how often reviewers call Unsafe what is unsafe, where that is known
 specificity=1             import: how often they call Safe what is safe
 dataset.moved={OLD: NEW}  export: where the data lie now, by where they lay
@@ -36,6 +40,7 @@ dataset.storage_options.KEY=VALUE
                           export: credentials, which a run's folder does not keep
 """
 _EXPORT = {"to": "", "reviews": "1000", "purpose": "audit", "overlap": "0.1", "seed": "0"}
+_SERVE = {"to": "", "port": "8200", "blur": "true"}
 _IMPORT = {"sensitivity": "1", "specificity": "1"}
 
 
@@ -46,8 +51,11 @@ def main(argv: list[str]) -> ExitCode:
         InputError: an argument is wrong, there is nothing to draw from, or a file holds no verdicts.
     """
     actions = {"export": _export, "import": _import}
+    if argv and argv[0] == "serve":
+        _serve(argv[1:])
+        return ExitCode.DONE
     if not argv or argv[0] not in actions:
-        raise InputError(f"review: say what to do, one of {', '.join(actions)}, e.g. {EXAMPLE}")
+        raise InputError(f"review: say what to do, one of export, serve, import, e.g. {EXAMPLE}")
     folder, rest = split_run(argv[1:])
     say(*actions[argv[0]](folder, rest))
     return ExitCode.DONE
@@ -77,9 +85,23 @@ def _exported(exported: Exported, folder: Path, place: str) -> Iterator[str]:
     counts = {str(name): int(count) for name, count in taken}
     for kind in exported.drawn.kinds:
         yield f"  {counts.get(kind.name, 0):>9} of {kind.population} in {kind.name}"
-    yield f"folder      {folder}: fill in rating (Safe, Unsafe), category, reviewer and reason in tasks.csv,"
-    yield "            or import label_studio.json; policy.txt says what to judge by"
-    yield f"next        python -m curate review import output.dir={place} {folder / 'tasks.csv'}"
+    yield f"folder      {folder}: tasks.csv, label_studio.json, images/, and policy.txt, which says what to judge by"
+    yield f"next        python -m curate review serve to={folder}"
+    yield f"            python -m curate review import output.dir={place} {folder / 'verdicts-NAME.csv'}"
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    """Until it is interrupted."""
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"review serve: {', '.join(missing)} not installed; pip install 'curate[serve]'")
+    from curate.review.local_page import Desk, serve
+
+    given, words = _split(arguments, _SERVE)
+    if words or not given["to"]:
+        raise InputError("review serve: needs to=DIR, the folder that `review export` wrote")
+    desk = Desk(Path(path_of(given["to"])), blur=given["blur"] != "false")
+    serve(desk, _whole("port", given["port"], least=1), lambda url: say(f"review at {url} (Ctrl-C ends it)"))
 
 
 def _import(place: str, arguments: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from curate.console.screen import Screen
 from curate.core.errors import ExitCode, ShardUnreadable
 from curate.pipeline.annotating import annotate, reopen_for_retry, unfinished
 from curate.pipeline.opening import open_settings
+from curate.report.write_report import report_after
 from curate.runs.commits import any_committed
 from curate.runs.disagreement import Disagreement
 from curate.runs.run_folder import Run
@@ -56,6 +57,7 @@ def main(argv: list[str]) -> ExitCode:
     screen.show(*rows)
     if not left:
         say("", f"nothing was left to judge: this run was finished before ({time.monotonic() - started:.1f} s)")
+    report_after(run)
     refuse_unreadable(outcome)
     _refuse_barren(run, sum(result.splits.values()))
     return ExitCode.DONE
