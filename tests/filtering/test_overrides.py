@@ -60,7 +60,9 @@ def test_a_verdict_decides_and_what_was_judged_is_shown():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("thresholds", [{"unsafe": 0.9, "review": 0.1}, {"unsafe": 1.0}, {"unsafe": 0.0}, {"review": 0.0}])
+@pytest.mark.parametrize(
+    "thresholds", [{"unsafe": 0.9, "review": 0.1}, {"unsafe": 1.0}, {"unsafe": 0.0}, {"review": 0.0}]
+)
 def test_it_stands_above_thresholds_calibration_and_scores(thresholds):
     by_category = {"O1": {"unsafe": 0.3}}
     turned = Calibration(method="isotonic", fitted_on=10, x=(0.0, 1.0), y=(0.5, 0.5))
