@@ -132,14 +132,14 @@ def bytes_of(column: pa.Array) -> Callable[[int], memoryview | None]:
 
 
 def texts_of(column: pa.Array) -> Callable[[int], str]:
-    """By row, a column's value as a key or name; "" for null.
+    """By row, a column's value as a key or name; "" for null, and for what Python cannot say (a date of the year 0).
 
     Strings that are not UTF-8 keep their bytes as `names` writes them.
     """
     if is_string(column.type) or is_binary(column.type):
         values = bytes_of(column)
         return lambda row: to_text(bytes(values(row) or b""))
-    return lambda row: str(value.as_py()) if (value := column[row]).is_valid else ""
+    return lambda row: text(column[row])
 
 
 def text(scalar: pa.Scalar) -> str:
@@ -148,7 +148,10 @@ def text(scalar: pa.Scalar) -> str:
         return ""
     if is_string(scalar.type) or is_binary(scalar.type):
         return to_text(bytes(scalar.as_buffer()))
-    return str(scalar.as_py())
+    try:
+        return str(scalar.as_py())
+    except (ValueError, OverflowError, pa.ArrowException):
+        return ""
 
 
 def beginnings(column: pa.Array, most: int) -> list[bytes | None]:

@@ -29,7 +29,7 @@ Images = Callable[[], Iterable[bytes]]
 def run(folder: Path) -> Result:
     """Read the same pictures from tars and from Parquet files with each contender."""
     tars = photograph_tars(folder, SHARDS, EACH)
-    tables = [_to_parquet(tar) for tar in tars]
+    tables = [to_parquet(tar) for tar in tars]
     contenders: dict[str, Images] = {
         "tar: curate": lambda: _ours("webdataset", tars),
         "tar: webdataset": lambda: _webdataset(tars),
@@ -51,7 +51,7 @@ def run(folder: Path) -> Result:
     return result
 
 
-def _to_parquet(tar: Path) -> Path:
+def to_parquet(tar: Path) -> Path:
     """The pictures of a tar as `datasets` lays them out."""
     samples = list(webdataset.WebDataset(str(tar), shardshuffle=False, empty_check=False))
     columns = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import table
+from tests.benchmarks import table, versions
 from tests.benchmarks.judging import Judged, differences, unlike
 from tests.benchmarks.measuring import Ratio, Result, alternate_timed, fitting
 from tests.benchmarks.resident import ContenderFailed, resident
@@ -45,6 +45,15 @@ def test_a_ratio_is_taken_between_neighbours_in_time() -> None:
 )
 def test_a_ratio_knows_whether_its_bound_is_kept(ratio: Ratio, kept: bool) -> None:
     assert ratio.kept is kept
+
+
+@pytest.mark.slow
+def test_a_version_is_compared_with_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(versions, "SHARDS", 1)
+    monkeypatch.setattr(versions, "EACH", 3)
+    versions.compare(versions.HERE, 1)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(versions.WORKS)
 
 
 def test_the_number_of_pictures_follows_the_pace_within_bounds() -> None:

@@ -111,6 +111,12 @@ def test_batches_of_large_columns_are_read_row_by_row(monkeypatch: pytest.Monkey
     assert [beside.meta(row) for row in range(3)] == [{"a": "<524288 bytes>"}] * 3
 
 
+def test_a_key_that_python_cannot_say_costs_no_row() -> None:
+    keys = pa.array([0, 2**50], pa.timestamp("s"))
+    found = read([pa.record_batch({"image": [picture(1), picture(2)], "key": keys})])
+    assert [sample.key for sample in found] == ["1970-01-01 00:00:00", "000000001"]
+
+
 @pytest.mark.parametrize("chosen", [None, "image"])
 def test_maps_beside_the_image_are_meta_like_others(chosen) -> None:
     tags = pa.array([[("source", "web")], None], pa.map_(pa.string(), pa.string()))
