@@ -67,7 +67,7 @@ def read_verdicts(path: Path) -> list[Verdict]:
     try:
         data = path.read_bytes()
         rows = list(label_studio.verdicts(data)) if path.suffix == ".json" else _csv_rows(data, path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: no verdicts can be read: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curate.filtering.rules import CLEAN
+from curate.policies.policy import BY_ROW
 from curate.report.binomial import LEVEL, reviews_needed
 from curate.report.facts import Facts
 from curate.report.reviews import Audit, Bound
@@ -94,11 +95,10 @@ def _unreviewed(facts: Facts, clean: int) -> Iterator[Block]:
         "safeguard's own probabilities do not tell: they are as wrong as it is. A review is blind where whoever "
         "looks is not shown what the model said, and random where every sample could have been drawn."
     )
-    folder = facts.run.settings.output.dir
-    yield Command(
-        does="Draw a random sample for people to look at",
-        line=f"python -m curate review export output.dir={folder} to=NEW",
-    )
+    if facts.run.settings.passes != (BY_ROW,):  # no sample is drawn of such a run
+        folder = facts.run.settings.output.dir
+        line = f"python -m curate review export output.dir={folder} to=NEW"
+        yield Command(does="Draw a random sample for people to look at", line=line)
 
 
 def _expected(facts: Facts, clean: int) -> Iterator[Block]:
