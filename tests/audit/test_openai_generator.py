@@ -15,6 +15,8 @@ from curate.settings.generator import GeneratorSettings
 from tests.support.audit_cases import prompt
 from tests.support.images_api import MODEL, images_api
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def api(monkeypatch):

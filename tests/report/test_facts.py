@@ -156,6 +156,7 @@ def test_nothing_judged_is_said_in_one_line(tmp_path):
         gather(load_run(tmp_path / "run"), plain=False)
 
 
+@pytest.mark.slow
 def test_windows_of_any_size_come_to_the_same():
     rng = np.random.default_rng(0)
     frame = pl.DataFrame(

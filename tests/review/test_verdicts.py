@@ -42,7 +42,7 @@ def test_a_table_is_read_whatever_wrote_it(tmp_path, text, encoding):
         ('[{"id": 1}]', "t.json", "no export of Label Studio"),
         ("{", "t.json", "no verdicts can be read"),
         ("\xff", "t.csv", "no column"),
-        (f"task,rating\na-1,{'x' * 200_000}\n", "t.csv", "no verdicts can be read: field larger"),
+        (f"task,rating\na-1,{'x' * 200_000}\n", "t.csv", "no verdicts can be read: field larger|is rated 'xxx"),
     ],
 )
 def test_what_is_none_is_named(tmp_path, text, name, said):
