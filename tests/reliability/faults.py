@@ -31,6 +31,7 @@ SAME = "the same tables"
 STORAGE, WORKERS, ENGINE, DATA, CLUSTER = "Storage", "Workers", "Engine", "Data", "Clusters and size"
 SERVICE = "The moderation service and the guard"
 HOSTILE = "Hostile and ordinary data"
+PEOPLE = "Audits of generators, reports and reviews"
 
 
 def _tests(file: str, *names: str) -> tuple[str, ...]:
@@ -657,6 +658,92 @@ FAULTS = (
             "test_what_is_called_a_tar_is_named_by_its_first_bytes",
             "test_a_list_without_pictures_says_what_to_do",
             "test_bombs_are_damage_and_large_members_are_not_held",
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "a generation of pictures that is killed or interrupted; two processes that generate in one folder",
+        "SIGKILL at random moments, over an API that answers by the prompt and over a pipeline of diffusers; Ctrl-C",
+        "no finished batch is made again, and every byte is that of a generation that was let alone",
+        _tests(
+            "cli/commands/audit",
+            "test_kills_cost_no_finished_piece_and_change_no_byte",
+            "test_kills_of_a_real_pipeline_change_no_byte",
+            "test_ctrl_c_finishes_the_batch_and_the_next_start_goes_on",
+            "test_two_processes_in_one_folder_make_what_one_does",
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "an images API that fails, refuses, answers with a link or with what is no picture, or is not there",
+        "a server that does so when asked, through the openai client",
+        "asked again, or counted as refused or failed; no link is followed; where all fails, one line and nothing kept",
+        _tests(
+            "audit/openai_generator",
+            "test_what_passes_is_asked_for_again",
+            "test_what_does_not_pass_ends_it_with_one_line",
+            "test_what_the_api_holds_back_counts_as_refused_and_the_others_are_made",
+            "test_a_prompt_that_cannot_be_taken_and_an_answer_without_a_picture_have_failed",
+            "test_a_link_is_not_followed",
+            "test_a_wrong_key_is_told_and_not_shown",
+            "test_where_nobody_answers_one_line_says_so",
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "a report that cannot be made, and a label that kills the process that draws",
+        "the process killed, an exception in it, what draws not installed; a label that aborts vl-convert",
+        "one line, and the run ends as it would without a report; that chart alone is missing, its table is there",
+        (
+            *_tests(
+                "report/write_report",
+                "test_a_report_that_fails_does_not_fail_the_run",
+                "test_without_what_draws_a_run_says_how_to_get_it_and_goes_on",
+            ),
+            *_tests("report/drawing", "test_a_label_that_kills_the_process_costs_that_chart_alone"),
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "texts that try to act in a report; pictures that must not be seen in it",
+        "28 kinds of text in keys, captions, links, rationales, details and policies, in a real browser; sources that "
+        "are gone or changed",
+        "nothing runs, nothing is loaded; of what may be unsafe there are 16 pixels a side, of another picture none",
+        _tests(
+            "report/page",
+            "test_hostile_texts_do_nothing_in_a_browser",
+            "test_what_may_be_unsafe_is_a_mosaic_and_no_more_of_it_is_in_the_file",
+            "test_where_sources_are_gone_the_report_says_so_in_place_of_pictures",
+            "test_a_picture_that_is_another_now_is_not_shown",
+            "test_of_what_is_blocked_nothing_but_the_number_is_told",
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "a source that changed before a review is drawn; tables of verdicts that are none, or of another run",
+        "other bytes; columns missing, ratings of another spelling, an export that is none, a field without end",
+        "one line, and nothing written; no verdict is ever written over",
+        (
+            *_tests(
+                "review/review",
+                "test_a_source_that_changed_is_named_and_no_task_is_written",
+                "test_a_task_of_another_run_is_refused",
+                "test_doing_so_again_gives_the_same_and_never_writes_over_a_verdict",
+            ),
+            *_tests("review/verdicts", "test_what_is_none_is_named"),
+        ),
+    ),
+    Fault(
+        PEOPLE,
+        "requests to the review page from another page, for another host, for other files, or that are no verdict",
+        "each of them",
+        "refused, and nothing written",
+        _tests(
+            "review/local_page",
+            "test_what_is_no_verdict_is_refused_and_nothing_is_written",
+            "test_a_name_that_was_made_to_lead_here_is_refused",
+            "test_a_form_of_another_page_is_refused",
+            "test_only_pictures_of_tasks_are_shown",
         ),
     ),
 )
