@@ -5,6 +5,7 @@ No second is asserted. The one signal has to end the program by itself, or the l
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -89,13 +90,18 @@ def test_a_model_that_loads_in_a_thread_is_not_waited_for(shards, tmp_path):
     curate(*arguments)
 
 
+def judging(folder):
+    """How many workers have had pictures in their engine in the last second that they measured."""
+    written = [path.read_text().splitlines() for path in folder.glob("metrics/seconds/*.jsonl")]
+    return sum(json.loads(lines[-1])["engine"] > 0 for lines in written if lines)
+
+
 @pytest.mark.parametrize("engines", [1, 2])
 def test_a_drain_says_what_it_finishes_and_a_second_ctrl_c_ends_it(shards, tmp_path, engines):
     folder = tmp_path / "run"
-    slow = ("engine.args.latency=4000", f"engine.processes={engines}", "engine.workers=1")
+    slow = ("engine.args.latency=4000", f"engine.processes={engines}", "engine.workers=1", "job.lease=2")
     with on_a_terminal(command(*fake_run(shards, folder, *slow)), tmp_path / "scratch") as terminal:
-        claimed = 2 * (engines - 1)  # more than one engine can hold
-        wait_until(lambda: len(list(folder.glob("work/claims/*"))) > claimed, "too few claims", alive=terminal.process)
+        wait_until(lambda: judging(folder) == engines, "not every engine judges", alive=terminal.process)
         terminal.press_ctrl_c()
         terminal.wait_for("Ctrl-C again stops now")
         assert terminal.process.poll() is None, "a second one is not needed yet"
