@@ -34,7 +34,7 @@ class FilterSettings(Group):
     """Cut-offs for single category codes: for rows that name one and, with `model.category_scores`, for its score."""
     calibration: Annotated[Calibration | None, Shown(kind="a file's name, or null")] = None
     """A file that `evaluate` wrote, applied to p_unsafe before any rule sees it."""
-    overrides: Annotated[tuple[str, ...], BeforeValidator(_listed), Shown(kind="a path, or a list of them")] = ()
+    overrides: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """Verdicts of people: run folders in which they were taken in by `review import`, or tables of them."""
     fields: dict[str, Literal["float", "int", "string", "bool"]] = {}
     """Sidecar fields that rules may use, by their type."""
