@@ -43,7 +43,7 @@ from tests.support.verification_cases import commit_as_it_is, judge, make_run, s
 
 FULL = os.environ.get("CURATE_RELIABILITY") == "full"
 NEVER = Fault(at=10**9, errno=errno.EIO)
-SMALL = 9_000
+SMALL = 11_000
 """Bytes of a part here: about two shards."""
 LARGE = 10**9
 """All shards in one part."""
