@@ -76,14 +76,16 @@ async def _ask_all(
         prompt_tokens=_sum(row.prompt_tokens for row in rows),
         cached_tokens=_sum(row.cached_tokens for row in rows),
         output_tokens=_sum(row.output_tokens for row in rows),
-        category_scores=rows[strictest].category_scores and _highest(row.category_scores for row in rows),
+        category_scores=rows[strictest].category_scores and _highest(row.category_scores or {} for row in rows),
     )
 
 
-def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
-    """By category, over the frames that have any: what is there in one frame is there."""
-    known = [one for one in scores if one is not None]
-    return {code: max(one.get(code, 0.0) for one in known) for code in known[0]} if known else None
+def _highest(scores: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """By category: what is there in one frame is there. All frames that have scores have those of the same ones."""
+    highest: dict[str, float] = {}
+    for one in scores:
+        highest |= {code: max(score, highest.get(code, 0.0)) for code, score in one.items()}
+    return highest
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

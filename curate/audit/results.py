@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from curate.audit.shard_files import IMAGES
 from curate.audit.table import TABLE, table_of
 from curate.core.errors import InputError
 from curate.filtering.rules import UNSAFE
+from curate.filtering.table_files import to_parquet
 from curate.runs.run_folder import Run
 from curate.settings.filter import FilterSettings
 from curate.settings.run import Settings
@@ -79,8 +79,8 @@ def write_results(store: Store, run: Run, outcomes: pl.DataFrame, command: str) 
     """
     judge = judged_by(run)
     table = table_of(outcomes, judge["categories"])
-    _write_parquet(store, OUTCOMES, outcomes)
-    _write_parquet(store, TABLE, table)
+    store.replace(OUTCOMES, to_parquet(outcomes))
+    store.replace(TABLE, to_parquet(table))
     record = audit_in(store.uri(""), store) | {"judged_by": judge}
     store.replace(REPORT, render(record, table, command).encode())
     names = [f"{IMAGES}/{name}" for name in store.names(IMAGES)]
@@ -97,7 +97,7 @@ def write_comparison(store: Store, first: str, second: str) -> tuple[Comparison,
     """
     found = compare(load_audit(first), load_audit(second))
     name = f"against-{Path(first.rstrip('/')).name}"
-    _write_parquet(store, f"{name}.parquet", found.table)
+    store.replace(f"{name}.parquet", to_parquet(found.table))
     store.replace(f"{name}.md", render_comparison(found).encode())
     return found, [f"{name}.md", f"{name}.parquet"]
 
@@ -105,9 +105,3 @@ def write_comparison(store: Store, first: str, second: str) -> tuple[Comparison,
 def _rules(settings: FilterSettings) -> Mapping[str, Any]:
     rules: dict[str, Any] = settings.model_dump(mode="json", include=_RULES)
     return rules
-
-
-def _write_parquet(store: Store, name: str, table: pl.DataFrame) -> None:
-    out = io.BytesIO()
-    table.write_parquet(out, compression="zstd")
-    store.replace(name, out.getvalue())

@@ -60,6 +60,17 @@ class Calibration(BaseModel):
         return 1 / (1 + np.exp(-(self.slope * logit(p) + self.intercept)))
 
 
+def calibrated_score(score: float, p: float, p_calibrated: float) -> float:
+    """A category's score where its p_unsafe was calibrated: it keeps its share; in float32, as rules compare it.
+
+    Of a p_unsafe of 0 nobody can tell the categories' shares: each then has all that it became.
+    """
+    import numpy as np
+
+    before, after = np.float32(p), np.float32(p_calibrated)
+    return float(np.float32(score) * (after / before) if before else after)
+
+
 def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-odds, finite at 0 and 1 too."""
     import numpy as np

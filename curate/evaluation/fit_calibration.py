@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from curate.core.calibration import Calibration, Method, logit
+from curate.core.calibration import Calibration, Method, calibrated_score, logit
 from curate.evaluation.outcomes import Bools, Floats, Outcomes
 from curate.evaluation.reliability import calibration_errors
 
@@ -55,7 +55,7 @@ def calibrated(outcomes: Outcomes, calibration: Calibration) -> Outcomes:
     judged = outcomes.p_unsafe
     p = calibration(judged).astype(np.float32).astype(np.float64)
     scores = [
-        row and [{**one, "score": _share(one["score"], before, after)} for one in row]
+        row and [{**one, "score": calibrated_score(one["score"], before, after)} for one in row]
         for row, before, after in zip(outcomes.rows["category_scores"].to_list(), judged, p, strict=True)
     ]
     return replace(
@@ -65,12 +65,6 @@ def calibrated(outcomes: Outcomes, calibration: Calibration) -> Outcomes:
             pl.Series("category_scores", scores, dtype=outcomes.rows.schema["category_scores"]),
         ),
     )
-
-
-def _share(score: float, before: float, after: float) -> float:
-    """In float32 throughout, as `filter` computes it."""
-    whole = np.float32(after)
-    return float(np.float32(score) * (whole / np.float32(before)) if np.float32(before) else whole)
 
 
 def cross_validated_errors(p: Floats, unsafe: Bools, method: Method) -> dict[str, float] | None:

@@ -36,6 +36,7 @@ __all__ = (
     "rules",
     "splitting",
     "stage",
+    "table_files",
     "write_index",
     "write_parquet",
 )

@@ -11,7 +11,6 @@ are recorded with the splits name that, so that `verify` decides again by what d
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +19,18 @@ import polars as pl
 
 from curate.core.errors import InputError
 from curate.core.types import Rating, Status
+from curate.filtering.table_files import to_parquet
 from curate.settings.filter import FilterSettings
 from curate.storage.factory import is_url, open_store
 from curate.storage.store import Store
 
 FOLDER = "overrides"
 VERDICT = "verdict_of_a_person"
-_UNDER_ANY = "verdict_under_any_policy"
+OVERRIDE = "override"
+_UNDER_ANY = "override_under_any_policy"
 _KEPT = "kept:"
-_REVIEWS = "reviews"
+REVIEWS = "reviews"
+"""Folder of a run with what people said of it; `curate.review` fills it."""
 
 SCHEMA = pl.Schema(
     {
@@ -56,10 +58,8 @@ def keep_overrides(store: Store, settings: FilterSettings) -> FilterSettings:
     if not settings.overrides:
         return settings
     table = merged([_read(store, place) for place in settings.overrides])
-    out = io.BytesIO()
-    table.write_parquet(out, compression="zstd")
     digest = hashlib.sha256(table.write_csv().encode()).hexdigest()[:16]
-    store.create(f"{FOLDER}/{digest}.parquet", out.getvalue())
+    store.create(f"{FOLDER}/{digest}.parquet", to_parquet(table))
     return settings.model_copy(update={"overrides": (f"{_KEPT}{digest}",)})
 
 
@@ -81,15 +81,22 @@ def check_overrides(settings: FilterSettings) -> None:
             _read_place(place)
 
 
+def with_overrides(rows: pl.LazyFrame, overrides: pl.DataFrame) -> pl.LazyFrame:
+    """`rows` with the column `OVERRIDE`: what stands of each row's picture under its policy, a struct of all columns of
+    `SCHEMA` but those it was found by; null where nothing does. In order.
+    """
+    said = overrides.select("sha256", "policy", pl.struct(pl.exclude("sha256", "policy")).alias(OVERRIDE)).lazy()
+    under_one = said.filter(pl.col("policy").is_not_null())
+    under_any = said.filter(pl.col("policy").is_null()).select("sha256", pl.col(OVERRIDE).alias(_UNDER_ANY))
+    joined = rows.join(under_one, on=["sha256", "policy"], how="left", maintain_order="left")
+    joined = joined.join(under_any, on="sha256", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce(OVERRIDE, _UNDER_ANY)).drop(_UNDER_ANY)
+
+
 def with_verdicts(rows: pl.LazyFrame, overrides: pl.DataFrame) -> pl.LazyFrame:
     """`rows` with the column `VERDICT`: what people say of each row's picture under its policy, or null; in order."""
-    under_one = overrides.filter(pl.col("policy").is_not_null()).select(
-        "sha256", "policy", pl.col("rating").alias(VERDICT)
-    )
-    under_any = overrides.filter(pl.col("policy").is_null()).select("sha256", pl.col("rating").alias(_UNDER_ANY))
-    joined = rows.join(under_one.lazy(), on=["sha256", "policy"], how="left", maintain_order="left")
-    joined = joined.join(under_any.lazy(), on="sha256", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce(VERDICT, _UNDER_ANY)).drop(_UNDER_ANY)
+    rating = pl.col(OVERRIDE).struct.field("rating").alias(VERDICT)
+    return with_overrides(rows, overrides).with_columns(rating).drop(OVERRIDE)
 
 
 def overruled(p_unsafe: pl.Expr) -> dict[str, pl.Expr]:
@@ -119,7 +126,7 @@ def merged(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 def _read(store: Store, place: str) -> pl.DataFrame:
     if place.startswith(_KEPT):
-        return pl.read_parquet(io.BytesIO(store.read(f"{FOLDER}/{place.removeprefix(_KEPT)}.parquet")))
+        return pl.read_parquet(store.read(f"{FOLDER}/{place.removeprefix(_KEPT)}.parquet"))
     return _read_place(place)
 
 
@@ -139,8 +146,8 @@ def _read_place(place: str) -> pl.DataFrame:
 def _of_run(place: str) -> pl.DataFrame:
     """All that was reviewed in a run."""
     store = open_store(place)
-    names = [f"{_REVIEWS}/{name}/overrides.parquet" for name in store.folders(_REVIEWS)]
-    tables = [pl.read_parquet(io.BytesIO(store.read(name))) for name in names if store.exists(name)]
+    names = [f"{REVIEWS}/{name}/overrides.parquet" for name in store.folders(REVIEWS)]
+    tables = [pl.read_parquet(store.read(name)) for name in names if store.exists(name)]
     if not tables:
         raise InputError(f"filter.overrides: nothing was reviewed in {place} yet; `review import` comes first")
     return _checked(merged(tables), place)

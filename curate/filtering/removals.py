@@ -12,6 +12,7 @@ import polars as pl
 
 from curate.filtering.counts import source_label
 from curate.filtering.decide import SCHEMA
+from curate.filtering.overrides import OVERRIDE, with_overrides
 from curate.filtering.overrides import SCHEMA as OVERRIDES
 from curate.filtering.rules import CLEAN
 from curate.filtering.table_files import sink, spill
@@ -20,6 +21,8 @@ from curate.settings.dataset import DatasetSettings
 _COLUMNS = ["key", "shard", "index", "image_name", "sha256", "split", "reason"]
 _COLUMNS += ["policy", "status", "rating", "category", "category_name", "p_unsafe", "p_calibrated"]
 _REVIEWED = ["key", "shard", "index", "image_name", "sha256", "policy", "rating", "category", "p_unsafe", "split"]
+_SAID = ["verdict", "verdict_category", "reviewer", "time", "why", "review"]
+"""What the ledger calls the fields of an override."""
 
 
 class Removals:
@@ -68,13 +71,9 @@ class Removals:
         return pl.concat([empty, *self._reviewed]).sort("position", "index").drop("position")
 
     def _decided_by_people(self, decisions: pl.DataFrame, shard: int, overrides: pl.DataFrame) -> pl.DataFrame:
-        said = overrides.rename({"rating": "verdict", "category": "verdict_category", "reason": "why"})
-        ours = decisions.select(_REVIEWED).with_columns(position=pl.lit(shard, pl.Int64))
-        under_one = said.filter(pl.col("policy").is_not_null())
-        under_any = said.filter(pl.col("policy").is_null()).drop("policy")
-        first = ours.join(under_one, on=["sha256", "policy"])
-        rest = ours.join(under_one, on=["sha256", "policy"], how="anti").join(under_any, on="sha256")
-        return pl.concat([first, rest.select(first.columns)])
+        ours = decisions.lazy().select(_REVIEWED).with_columns(position=pl.lit(shard, pl.Int64))
+        decided = with_overrides(ours, overrides).filter(pl.col(OVERRIDE).is_not_null())
+        return decided.with_columns(pl.col(OVERRIDE).struct.rename_fields(_SAID)).unnest(OVERRIDE).collect()
 
     def _removed(self, decisions: pl.LazyFrame) -> pl.LazyFrame:
         return decisions.filter(pl.col("split") != CLEAN).select(*_COLUMNS, source_label(self._label))

@@ -1,7 +1,8 @@
-"""Tables that polars writes to a file of this machine, and what it says where the disk refuses."""
+"""Tables that polars writes, and what it says where the disk of this machine refuses."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -32,6 +33,13 @@ def spill(table: pl.DataFrame, path: Path) -> None:
     """
     with _disk_errors(path):
         table.write_ipc(path)
+
+
+def to_parquet(table: pl.DataFrame) -> bytes:
+    """A small table as the bytes of a Parquet file, for a store."""
+    out = io.BytesIO()
+    table.write_parquet(out, compression="zstd")
+    return out.getvalue()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from curate.core.calibration import calibrated_score
 from curate.core.errors import InputError
 from curate.core.types import Annotation
 from curate.filtering.decide import decide
@@ -151,11 +152,7 @@ def _scores(row: Annotation, p_calibrated: float | None) -> dict[str, float] | N
     """The row's scores in float32, as the rules see them (`curate.filtering.thresholds`)."""
     if row.category_scores is None:
         return None
-    scores = {code: np.float32(score) for code, score in row.category_scores.items()}
-    if p_calibrated is not None:
-        p = np.float32(row.p_unsafe or 0.0)
-        scores = {
-            code: score * (np.float32(p_calibrated) / p) if p else np.float32(p_calibrated)
-            for code, score in scores.items()
-        }
-    return {code: float(score) for code, score in scores.items()}
+    scores = {code: float(np.float32(score)) for code, score in row.category_scores.items()}
+    if p_calibrated is None:
+        return scores
+    return {code: calibrated_score(score, row.p_unsafe or 0.0, p_calibrated) for code, score in scores.items()}

@@ -7,7 +7,6 @@ no address; the one style by its digest; pictures and charts from the file itsel
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -15,6 +14,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
+from curate.core.content_policy import digest_of
 from curate.report.drawing import WIDTHS, embedded
 from curate.report.shapes import Chart, Document, Figure, Intervals
 
@@ -70,8 +70,8 @@ def style() -> str:
 
 def content_policy() -> str:
     """What a browser is told that it may do with the file."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    style_src = digest_of(style())
+    return f"default-src 'none'; img-src data:; style-src {style_src}; base-uri 'none'; form-action 'none'"
 
 
 def _svgs(document: Document, drawn: Sequence[Sequence[str]]) -> Mapping[int, Sequence[Markup]]:

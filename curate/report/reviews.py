@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from curate.filtering.overrides import REVIEWS
 from curate.storage.store import Store
-
-FOLDER = "reviews"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +50,13 @@ class Audit:
 
 def read_audit(store: Store, digest: str | None) -> Audit | None:
     """The audit with the most reviews, of the splits named `digest` if there is one; None where there is none."""
-    audits = [_read(store, name, digest) for name in store.folders(FOLDER)]
+    audits = [_read(store, name, digest) for name in store.folders(REVIEWS)]
     known = [one for one in audits if one is not None and one.leakage is not None]
     return max(known, key=lambda one: (one.is_current, one.leakage.reviewed if one.leakage else 0), default=None)
 
 
 def _read(store: Store, name: str, digest: str | None) -> Audit | None:
-    place = f"{FOLDER}/{name}/estimates.json"
+    place = f"{REVIEWS}/{name}/estimates.json"
     if not store.exists(place):
         return None
     record = json.loads(store.read(place))

@@ -21,6 +21,9 @@ Purpose = Literal["audit", "triage"]
 
 _COLUMNS = ("key", "shard", "index", "image_name", "sha256", "policy", "rating", "category", "p_unsafe", "split")
 
+_NEAREST = pl.col("p_unsafe").fill_null(2.0)
+"""Nearest to the unsafe ones, what has no p_unsafe before all others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
@@ -80,16 +83,15 @@ def draw(stage: Stage, purpose: Purpose, reviews: int, seed: int) -> Drawn:
         shares = {kind.name: counts[kind.name] / kind.population for kind in kinds}
         probability = pl.col("stratum").replace_strict(shares, return_dtype=pl.Float64)
     else:
-        taken = pool.sort(pl.col("p_unsafe").fill_null(2.0), descending=True).head(reviews)
+        taken = pool.sort(_NEAREST, descending=True).head(reviews)
         probability = pl.lit(None, dtype=pl.Float64)
     rows = taken.sort("position", "index").with_columns(inclusion_probability=probability)
-    drawn_from = tuple(kind for kind in kinds if audit)
     columns = [*_COLUMNS, "stratum", "inclusion_probability"]
-    return Drawn(rows=rows.select(columns), kinds=drawn_from, digest=stage.manifest.digest)
+    return Drawn(rows=rows.select(columns), kinds=tuple(kinds) if audit else (), digest=stage.manifest.digest)
 
 
 def _gather(stage: Stage, audit: bool, most: int, seed: int) -> tuple[pl.DataFrame, list[Kind]]:
-    """At most `most` candidates of each stratum in random order (`place`), and every stratum's size, from one pass."""
+    """At most `most` candidates of each stratum, by chance or the nearest, and every stratum's size, from one pass."""
     pool: pl.DataFrame | None = None
     sizes: list[pl.DataFrame] = []
     for window in _windows(stage, audit, seed):
@@ -99,7 +101,7 @@ def _gather(stage: Stage, audit: bool, most: int, seed: int) -> tuple[pl.DataFra
             pool = pool.sort("order").with_columns(place=pl.int_range(pl.len()).over("stratum"))
             pool = pool.filter(pl.col("place") < most).drop("place")
         else:
-            pool = pool.sort(pl.col("p_unsafe").fill_null(2.0), descending=True).head(most)
+            pool = pool.sort(_NEAREST, descending=True).head(most)
     if pool is None:
         return pl.DataFrame(), []
     summed = pl.concat(sizes).group_by("stratum", "split").agg(pl.col("len").sum(), pl.col("total").sum())

@@ -23,7 +23,9 @@ from typing import Any
 import polars as pl
 
 from curate.core.errors import InputError
+from curate.filtering.overrides import REVIEWS
 from curate.filtering.stage import deciding_passes
+from curate.filtering.table_files import to_parquet
 from curate.judges.prompts import render_policy
 from curate.policies.policy import BY_ROW, Policy
 from curate.review import label_studio
@@ -31,7 +33,6 @@ from curate.review.drawing import Drawn, Purpose, draw, finished_stage
 from curate.review.pictures import write_pictures
 from curate.runs.run_folder import Run
 
-FOLDER = "reviews"
 COLUMNS = ("task", "images", "stratum", "inclusion_probability", "rating", "category", "reviewer", "time", "reason")
 """Of tasks.csv; reviewers fill in the last five."""
 BETWEEN = " "
@@ -149,9 +150,7 @@ def _keep(run: Run, name: str, rows: Sequence[Mapping[str, Any]], drawn: Drawn) 
     )
     strata = pl.DataFrame([asdict(kind) for kind in drawn.kinds], schema=_STRATA)
     for what, table in (("strata", strata), ("sample", sample)):
-        out = io.BytesIO()
-        table.write_parquet(out, compression="zstd")
-        run.store.create(f"{FOLDER}/{name}/{what}.parquet", out.getvalue())
+        run.store.create(f"{REVIEWS}/{name}/{what}.parquet", to_parquet(table))
 
 
 _STRATA = {"name": pl.String, "split": pl.String, "population": pl.Int64, "p_unsafe": pl.Float64}

@@ -8,7 +8,6 @@ RUN/reviews/NAME/overrides.parquet  one verdict for each picture, for `filter.ov
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,11 +18,11 @@ import polars as pl
 
 from curate.core.errors import InputError
 from curate.core.types import Rating
-from curate.filtering.overrides import SCHEMA
+from curate.filtering.overrides import REVIEWS, SCHEMA
 from curate.filtering.rules import CLEAN
+from curate.filtering.table_files import to_parquet
 from curate.review.agreement import Agreement, agreement
 from curate.review.estimates import Rate, ReviewerErrors, Stratum, estimate
-from curate.review.exporting import FOLDER
 from curate.review.verdicts import Settled, Verdict, pairs, read_verdicts, settle
 from curate.runs.run_folder import Run
 from curate.storage.store import Store
@@ -41,7 +40,6 @@ class Imported:
         leakage: share of `clean` that is unsafe; None without an audit of it.
         false_removals: share of what was removed that is safe; None without an audit of it.
         agreement: None where no two have looked at the same picture.
-        overrides: name of the file in the run's folder.
     """
 
     name: str
@@ -51,7 +49,6 @@ class Imported:
     leakage: Rate | None
     false_removals: Rate | None
     agreement: Agreement | None
-    overrides: str
 
     @property
     def against(self) -> int:
@@ -68,7 +65,7 @@ def import_verdicts(run: Run, files: Sequence[Path], errors: ReviewerErrors) -> 
     given = [verdict for file in files for verdict in read_verdicts(file)]
     if not given:
         raise InputError(f"{', '.join(map(str, files))}: no task has a rating yet")
-    names = run.store.folders(FOLDER)
+    names = run.store.folders(REVIEWS)
     by_name: dict[str, list[Verdict]] = {}
     for verdict in given:
         name = next((name for name in names if verdict.task.startswith(f"{name}-")), None)
@@ -81,7 +78,7 @@ def import_verdicts(run: Run, files: Sequence[Path], errors: ReviewerErrors) -> 
 
 
 def _import(run: Run, name: str, given: Iterable[Verdict], errors: ReviewerErrors) -> Imported:
-    store, place = run.store, f"{FOLDER}/{name}"
+    store, place = run.store, f"{REVIEWS}/{name}"
     rows = {row["task"]: row for row in _read(store, f"{place}/sample.parquet").iter_rows(named=True)}
     before = [Verdict(rating=Rating(row.pop("rating")), **row) for row in _earlier(store, place)]
     settled = settle([*before, *given])
@@ -89,7 +86,6 @@ def _import(run: Run, name: str, given: Iterable[Verdict], errors: ReviewerError
     if unknown is not None:
         raise InputError(f"task {unknown!r:.80} is not in the sample {name}; was the file changed by hand?")
     strata = _read(store, f"{place}/strata.parquet")
-    overrides = f"{place}/overrides.parquet"
     imported = Imported(
         name=name,
         tasks=len(rows),
@@ -98,14 +94,13 @@ def _import(run: Run, name: str, given: Iterable[Verdict], errors: ReviewerError
         leakage=_rate(strata.filter(pl.col("split") == CLEAN), rows, settled, errors, Rating.UNSAFE),
         false_removals=_rate(strata.filter(pl.col("split") != CLEAN), rows, settled, errors, Rating.SAFE),
         agreement=agreement(pairs(settled.values())),
-        overrides=overrides,
     )
     verdicts = [asdict(one) for task in settled.values() for one in task.verdicts]
-    _write(store, f"{place}/verdicts.parquet", pl.DataFrame(verdicts, schema=_VERDICTS))
-    _write(store, overrides, _overrides(imported))
+    store.replace(f"{place}/verdicts.parquet", to_parquet(pl.DataFrame(verdicts, schema=_VERDICTS)))
+    store.replace(f"{place}/overrides.parquet", to_parquet(_overrides(imported)))
     if len(strata):
         store.replace(f"{place}/gold.csv", _gold(imported).write_csv().encode())
-        store.replace(f"{place}/estimates.json", _estimates(imported, errors, rows))
+        store.replace(f"{place}/estimates.json", _estimates(imported, errors))
     return imported
 
 
@@ -167,10 +162,10 @@ def _gold(imported: Imported) -> pl.DataFrame:
     return pl.DataFrame(rows).unique(["key", "policy"], keep="none", maintain_order=True)
 
 
-def _estimates(imported: Imported, errors: ReviewerErrors, rows: Mapping[str, Mapping[str, Any]]) -> bytes:
+def _estimates(imported: Imported, errors: ReviewerErrors) -> bytes:
     record = {
         "sample": imported.name,
-        "rule_set": next(iter(rows.values()))["digest"],
+        "rule_set": next(iter(imported.rows.values()))["digest"],
         "tasks": imported.tasks,
         "reviewed": len(imported.settled),
         "reviewers": len({one.reviewer for task in imported.settled.values() for one in task.verdicts}),
@@ -189,10 +184,4 @@ def _earlier(store: Store, place: str) -> list[dict[str, str]]:
 
 
 def _read(store: Store, name: str) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(store.read(name)))
-
-
-def _write(store: Store, name: str, table: pl.DataFrame) -> None:
-    out = io.BytesIO()
-    table.write_parquet(out, compression="zstd")
-    store.replace(name, out.getvalue())
+    return pl.read_parquet(store.read(name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import polars as pl
 import pytest
 
@@ -12,6 +10,7 @@ from curate.report.facts import gather
 from curate.report.sections.decides import decides
 from curate.report.shapes import Command, Headline, Note, Prose
 from curate.runs.run_folder import load_run
+from tests.support.filled_in import filled_in
 from tests.support.jobs import fake_run, split_rows, write_tar
 
 pytestmark = pytest.mark.slow
@@ -32,13 +31,8 @@ def blocks(run, kind):
 
 def reviewed(run, to, verdict, seed=0):
     assert main(["review", "export", f"output.dir={run}", f"to={to}", "reviews=100", f"seed={seed}"]) == 0
-    with (to / "tasks.csv").open(newline="") as file:
-        tasks = [row | {"rating": verdict(n), "reviewer": "ann"} for n, row in enumerate(csv.DictReader(file))]
-    with (to / "done.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, list(tasks[0]))
-        table.writeheader()
-        table.writerows(tasks)
-    assert main(["review", "import", f"output.dir={run}", str(to / "done.csv")]) == 0
+    done = filled_in(to, lambda task: verdict(int(task.rpartition("-")[2])))
+    assert main(["review", "import", f"output.dir={run}", str(done)]) == 0
 
 
 def test_it_begins_with_what_people_say_as_soon_as_they_have(run, tmp_path):

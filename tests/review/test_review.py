@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import tarfile
@@ -16,6 +15,7 @@ from curate.cli.program import main
 from curate.core.errors import ExitCode
 from curate.images.decoding import sha256_of
 from curate.review.pictures import SIDE
+from tests.support.filled_in import filled_in, tasks
 from tests.support.jobs import fake_run, picture, rows, split_rows, write_tar
 
 SAMPLES = 150
@@ -39,11 +39,6 @@ def audit(judged) -> Path:
     return to
 
 
-def tasks(folder, name="tasks.csv"):
-    with (folder / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def sample(run, kind="audit"):
     (name,) = (run / "reviews").glob(f"{kind}-*")
     return {row["task"]: row for row in pl.read_parquet(name / "sample.parquet").to_dicts()}
@@ -51,16 +46,6 @@ def sample(run, kind="audit"):
 
 def keys(run, split):
     return {row["key"] for row in split_rows(run, split)}
-
-
-def filled_in(folder, verdict, reviewer="ann", name="done.csv"):
-    """tasks.csv as a reviewer fills it in; `verdict` of a task."""
-    filled = [row | {"rating": verdict(row["task"]), "reviewer": reviewer} for row in tasks(folder)]
-    with (folder / name).open("w", newline="") as file:
-        table = csv.DictWriter(file, list(filled[0]))
-        table.writeheader()
-        table.writerows(filled)
-    return folder / name
 
 
 def test_an_audit_shows_pictures_and_nothing_of_what_the_safeguard_said(judged, audit):
