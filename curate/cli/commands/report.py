@@ -6,13 +6,11 @@ read from the sources again; where these cannot be read, the report says so in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from curate.cli.data_access import reached, split_access
-from curate.cli.run_argument import split_run
+from curate.cli.run_argument import only_flag, split_run
 from curate.console.output import say
 from curate.console.phases import phase
-from curate.core.errors import CurateError, ExitCode, InputError
+from curate.core.errors import CurateError, ExitCode
 from curate.processes.piped_process import ProcessDied
 from curate.report.write_report import write_report
 
@@ -26,8 +24,6 @@ dataset.storage_options.KEY=VALUE
                           credentials, which a run's folder does not keep
 dataset.shards=URL        URLs with their signatures, where they were given with such
 """
-
-_TRUTH = {"true": True, "false": False}
 
 
 class ReportDied(CurateError):
@@ -43,7 +39,7 @@ def main(argv: list[str]) -> ExitCode:
     """
     folder, others = split_run(argv)
     access, rest = split_access(others)
-    images = _images(rest)
+    images = only_flag(rest, "report", "report.images", default=False)
     run = reached(folder, access)
     try:
         with phase("writing the report"):
@@ -52,13 +48,3 @@ def main(argv: list[str]) -> ExitCode:
         raise ReportDied(f"report: the process that makes it ended: {error}") from error
     say(f"report      {place}")
     return ExitCode.DONE
-
-
-def _images(arguments: Sequence[str]) -> bool:
-    images = False
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name != "report.images" or value.lower() not in _TRUTH:
-            raise InputError(f"{argument}: `report` takes output.dir=DIR and report.images=true or report.images=false")
-        images = _TRUTH[value.lower()]
-    return images

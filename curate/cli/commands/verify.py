@@ -12,9 +12,9 @@ from functools import partial
 from tqdm import tqdm
 
 from curate.cli.data_access import reached, split_access
-from curate.cli.run_argument import split_run
+from curate.cli.run_argument import only_flag, split_run
 from curate.console.output import say
-from curate.core.errors import ExitCode, InputError, LawViolation, ShardUnreadable
+from curate.core.errors import ExitCode, LawViolation, ShardUnreadable
 from curate.core.types import ShardRef
 from curate.verification.audit import audit
 from curate.verification.report import Report
@@ -30,8 +30,6 @@ dataset.storage_options.KEY=VALUE
 dataset.shards=URL        URLs with their signatures, where they were given with such
 """
 
-_TRUTH = {"true": True, "false": False}
-
 
 def main(argv: list[str]) -> ExitCode:
     """Audit one folder.
@@ -43,7 +41,7 @@ def main(argv: list[str]) -> ExitCode:
     """
     folder, others = split_run(argv)
     access, rest = split_access(others)
-    against_sources = _against_sources(rest)
+    against_sources = only_flag(rest, "verify", "sources", default=True)
     load = partial(reached, access=access)
     report = audit(folder, against_sources=against_sources, watch=_watched, load=load)
     say(*report.lines())
@@ -55,16 +53,6 @@ def main(argv: list[str]) -> ExitCode:
 
 def _watched(shards: Sequence[ShardRef]) -> Iterable[ShardRef]:
     return tqdm(shards, unit="shard", disable=None, leave=False)
-
-
-def _against_sources(arguments: Sequence[str]) -> bool:
-    against = True
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name != "sources" or value.lower() not in _TRUTH:
-            raise InputError(f"{argument}: `verify` takes output.dir=DIR and sources=true or sources=false")
-        against = _TRUTH[value.lower()]
-    return against
 
 
 def _conclude(report: Report) -> None:
